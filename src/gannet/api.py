@@ -1,0 +1,275 @@
+"""What the command line and Python callers share: prepare a session, train, resume, load, evaluate, inspect.
+
+    run = gannet.train("photos/", time="10m")
+    run.sample(16, seed=0)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from gannet import settings as knobs
+from gannet.conditions import ConditionPrior
+from gannet.domains import Opened, domain_for
+from gannet.engine import Progress
+from gannet.errors import GannetError
+from gannet.model import Model
+from gannet.recipes import Recipe, recipe_named
+from gannet.run import RunFolder, unused_run_path
+from gannet.session import Outcome, Session, announce
+
+__all__ = ["Outcome", "Progress", "Session", "evaluate", "inspect", "load", "prepare", "resume", "train"]
+
+RUNS = Path("runs")
+PRIOR_SAMPLES = 20_000
+
+
+def train(
+    source: Any,
+    *,
+    recipe: str | None = None,
+    out: str | Path | None = None,
+    time: str | float | None = None,
+    samples: str | int | None = None,
+    size: str | float | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    report: Callable[[Progress], None] | None = None,
+    **settings: Any,
+) -> Model:
+    """Train on `source` (a path, a built-in name, arrays, a data frame) and return the model.
+
+    `settings` are the recipe's and the domain's own (see `gannet list RECIPE`). Raises GannetError for anything
+    that cannot be done as asked; Ctrl-C saves, and the same call goes on.
+    """
+    session = prepare(
+        source,
+        recipe=recipe,
+        out=out,
+        time=time,
+        samples=samples,
+        size=size,
+        device=device,
+        seed=seed,
+        settings=settings,
+    )
+    outcome = session.play(report)
+    if outcome.status == "interrupted":
+        raise KeyboardInterrupt(outcome.message)
+    return load(session.run_path)
+
+
+def resume(
+    path: str | Path,
+    *,
+    samples: str | int | None = None,
+    time: str | float | None = None,
+    device: str = "auto",
+    allow_changed_data: bool = False,
+    source: Any = None,
+) -> Session:
+    """Go on with the run at `path`, to its own budget or to a new one. Raises GannetError when its data changed."""
+    folder = RunFolder.open(Path(path))
+    request = folder.settings["request"]
+    if source is None and request["source"] is None:
+        raise GannetError(f"{path} was trained on data in memory; give the same data again as source")
+    return prepare(
+        request["source"] if source is None else source,
+        recipe=request["recipe"],
+        out=path,
+        time=time,
+        samples=samples,
+        size=request["size"],
+        device=device,
+        seed=request["seed"],
+        settings=request["settings"],
+        allow_changed_data=allow_changed_data,
+    )
+
+
+def load(path: str | Path, *, checkpoint: Literal["best", "newest"] = "best", device: str = "cpu") -> Model:
+    """The model of the run at `path`, by its best (or newest) checkpoint."""
+    return Model(RunFolder.open(Path(path)), checkpoint, device)
+
+
+def evaluate(path: str | Path, **options: Any) -> Any:
+    """Measure the model of the run at `path`; see `Model.evaluate`."""
+    return load(path).evaluate(**options)
+
+
+def inspect(source: Any, *, seed: int = 0, **settings: Any) -> list[str]:
+    """What a source holds, in lines for a person, without training on it."""
+    return found_lines(open_source(source, settings, seed))
+
+
+def open_source(source: Any, settings: Mapping[str, Any], seed: int, recipe: str | None = None) -> Opened:
+    """A source opened with those of the settings that are its domain's own (the others are the recipe's)."""
+    domain = domain_for(source)
+    _, options = knobs.apply([recipe_named(recipe or domain.default_recipe), domain.Options], settings)
+    return domain.open(source, domain.Options(**options), seed=seed, cache=cache_folder())
+
+
+def prepare(
+    source: Any,
+    *,
+    recipe: str | None = None,
+    out: str | Path | None = None,
+    time: str | float | None = None,
+    samples: str | int | None = None,
+    size: str | float | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    command: str | None = None,
+    allow_changed_data: bool = False,
+) -> Session:
+    """Open the data, choose what was not said, and make (or find again) the run folder. Nothing is trained yet."""
+    if time is not None and samples is not None:
+        raise GannetError("give either a time or a number of samples, not both")
+    domain = domain_for(source)
+    recipe_class = recipe_named(recipe or domain.default_recipe)
+    chosen, options = knobs.apply([recipe_class, domain.Options], settings or {})
+    where = chosen_device(device)
+    request = {
+        "source": str(source) if isinstance(source, str | Path) else None,
+        "recipe": recipe,
+        "size": size,
+        "seed": seed,
+        "settings": {key: value if _plain(value) else str(value) for key, value in (settings or {}).items()},
+    }
+    opened = domain.open(source, domain.Options(**options), seed=seed, cache=cache_folder())
+    folder = _found_again(request, out)
+    if folder is None:
+        resolved = _resolve(recipe_class(**chosen), recipe or domain.default_recipe, opened, request, size, where)
+        path = Path(out) if out is not None else unused_run_path(RUNS, _stem(source))
+    elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
+        raise GannetError(
+            f"{folder.path}: the data is not what this run was trained on; put the old data back, choose another "
+            "--out for the new data, or go on anyway with --allow-changed-data"
+        )
+    else:
+        path, resolved = folder.path, {**folder.settings, "device": where}
+    session = Session(path, resolved, opened, folder=folder, command=command or _command())
+    session.set_budget(
+        seconds=None if time is None else knobs.parse_duration(time),
+        samples=None if samples is None else knobs.parse_count(samples),
+    )
+    session.announcement = announce(session, found_lines(opened))
+    return session
+
+
+def _resolve(
+    recipe: Recipe, name: str, opened: Opened, request: dict[str, Any], size: Any, device: str
+) -> dict[str, Any]:
+    """Every choice of a new run, as JSON values."""
+    spec, count = opened.domain.spec, len(opened.train)
+    if recipe.batch_size > count:
+        recipe.batch_size = max(count, 2)
+    recipe.check(spec)
+    prior = None
+    if spec.condition is not None:
+        _, vectors = opened.train.read(np.arange(min(count, PRIOR_SAMPLES)))
+        assert vectors is not None
+        prior = ConditionPrior.of(spec.condition, vectors).to_json()
+    return {
+        "request": request,
+        "recipe": name,
+        "knobs": {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe) if field.init},
+        "size": knobs.parse_size(size) if size is not None else (1.0 if device == "cpu" else 2.0),
+        "seed": request["seed"],
+        "device": device,
+        "precision": "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32",
+        "spec": spec.to_json(),
+        "domain": opened.domain.state(),
+        "prior": prior,
+        "count": count,
+        "holdout": 0 if opened.holdout is None else len(opened.holdout),
+        "fingerprint": opened.fingerprint,
+        "embedder": opened.domain.embedder,
+    }
+
+
+def _found_again(request: dict[str, Any], out: str | Path | None) -> RunFolder | None:
+    """The run that the same request began: at `out`, or the newest unfinished one below runs/."""
+    if out is not None:
+        path = Path(out)
+        if not RunFolder.exists(path):
+            return None
+        folder = RunFolder.open(path)
+        for key, value in folder.settings["request"].items():
+            if value != request[key]:
+                raise GannetError(
+                    f"{path} holds a run with {key}={value}, this command says {key}={request[key]}; "
+                    "choose another --out, or repeat the first command to go on"
+                )
+        return folder
+    if request["source"] is None:
+        return None
+    for path in sorted(RUNS.glob(f"{_stem(request['source'])}-*"), reverse=True):
+        if RunFolder.exists(path):
+            folder = RunFolder.open(path)
+            if folder.settings["request"] == request and not folder.settings.get("finished", False):
+                return folder
+    return None
+
+
+def found_lines(opened: Opened) -> list[str]:
+    """What a source holds: findings, what was skipped and why, and warnings."""
+    lines = list(opened.found)
+    if opened.skipped:
+        lines.append(f"skipped {len(opened.skipped)} files:")
+        lines += [f"  {item.name}: {item.reason}" for item in opened.skipped[:10]]
+        if len(opened.skipped) > 10:
+            lines.append(f"  and {len(opened.skipped) - 10} more")
+    return lines + [f"warning: {warning}" for warning in opened.warnings]
+
+
+def chosen_device(device: str) -> str:
+    """cpu or cuda; "auto" takes a GPU where there is one."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if device not in ("cpu", "cuda"):
+        raise GannetError(f"device={device}: expected auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise GannetError("device=cuda: this PyTorch sees no GPU; use --device cpu, or install a CUDA build of PyTorch")
+    return device
+
+
+def cache_folder() -> Path:
+    """Where decoded data is kept: $GANNET_CACHE, else the user's cache folder, else a temporary one."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    for candidate in (os.environ.get("GANNET_CACHE"), f"{home}/gannet", f"{tempfile.gettempdir()}/gannet-cache"):
+        if candidate is None:
+            continue
+        try:
+            folder = Path(candidate).expanduser()
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):
+            continue
+        if os.access(folder, os.W_OK):
+            return folder
+    raise GannetError("no folder for decoded data can be written; set GANNET_CACHE to one that can")
+
+
+def _stem(source: Any) -> str:
+    if not isinstance(source, str | Path):
+        return "array"
+    name = Path(str(source).removeprefix("toy:")).name.split(".")[0]
+    return name or Path(source).resolve().name or "run"
+
+
+def _plain(value: Any) -> bool:
+    return value is None or isinstance(value, str | int | float | bool)
+
+
+def _command() -> str:
+    return " ".join(sys.argv)

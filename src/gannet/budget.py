@@ -1,0 +1,59 @@
+"""How long to play: a number of samples from a number of samples, a time, or nothing but the data and the networks.
+
+Without a wish the budget is a pure function of data, networks and kind of device, so that the same command gives
+the same result; a time is turned into samples once, at the start, and the samples are what is kept.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from gannet.engine import EXAMINATIONS, Engine
+from gannet.spec import Spec
+
+OPERATIONS = {"cpu": 6e12, "cuda": 5e16}
+"""Floating-point operations of a default run: about ten minutes on two cores, about an hour on a large GPU."""
+PASSES = 400
+"""Most passes over the data of a default run."""
+LEAST = 200_000
+"""Fewest samples of a default run."""
+FORWARDS_A_SAMPLE = 25
+"""A step's cost in units of one generator and one discriminator pass: both turns, gradients, double backward."""
+TRIAL_SECONDS = 3.0
+
+
+def default_samples(spec: Spec, networks: dict[str, nn.Module], latent: int, count: int, device: str) -> int:
+    """Samples of a run nobody put a limit on, rounded to two digits."""
+    condition = torch.zeros(1, spec.condition_width) if spec.condition else None
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        networks["generator"](torch.zeros(1, latent), condition)
+        networks["judge"](torch.zeros(1, *spec.shape), condition)
+    affordable = OPERATIONS[device] / (counter.get_total_flops() * FORWARDS_A_SAMPLE)
+    return _round(max(LEAST, min(affordable, PASSES * count)))
+
+
+def samples_in(seconds: float, trial: Callable[[], Engine], examination: Callable[[], float]) -> tuple[int, float]:
+    """How many samples fit into `seconds` on this machine now, and its samples per second.
+
+    `trial()` makes an engine to throw away; `examination()` returns the seconds one examination takes.
+    """
+    engine = trial()
+    for _ in range(3):
+        engine.step()
+    started, first = time.monotonic(), engine.seen
+    while (spent := time.monotonic() - started) < min(TRIAL_SECONDS, seconds / 20) or engine.seen == first:
+        engine.step()
+    spent = time.monotonic() - started
+    rate = (engine.seen - first) / spent
+    play = max(seconds - EXAMINATIONS * examination(), seconds / 2) * 0.97
+    return max(_round(play * rate), engine.batch), rate
+
+
+def _round(samples: float) -> int:
+    digits = max(len(str(int(samples))) - 3, 0)
+    return int(samples // 10**digits) * 10**digits

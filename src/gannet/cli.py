@@ -1,0 +1,508 @@
+"""The command line: one function a verb, each a thin cover of `gannet.api`; `main` turns every failure into one line.
+
+Nothing heavy is imported before a verb needs it, so that help and completion answer at once.
+Exit codes: 0 done, 2 the user's mistake, 130 interrupted (and saved), 70 our mistake.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import io
+import os
+import shlex
+import shutil
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO
+
+import typer
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+from typer.main import get_command
+
+from gannet import __version__
+from gannet.errors import GannetError, TrainingWarning, did_you_mean
+from gannet.settings import Knob, coerce, knobs, parse_count, parse_duration, parse_pairs, parse_size, show
+
+if TYPE_CHECKING:
+    from gannet.api import Session
+
+USER_MISTAKE, OUR_MISTAKE, INTERRUPTED = 2, 70, 130
+
+TEACHING = """\
+Gannet trains a generative adversarial network on your own data.
+
+  gannet train photos/                    a folder of pictures; sub-folders become labels
+  gannet train people.csv --time 10m      a table, for ten minutes
+  gannet train digits                     an embedded set, to see how it goes
+  gannet sample runs/photos-1 -n 64       new pictures from a trained run
+  gannet evaluate runs/photos-1           how real, how varied?
+
+  gannet inspect photos/                  what would be trained on, and how
+  gannet list                             recipes and kinds of data
+  gannet list r3gan                       everything that can be set on one
+  gannet resume runs/photos-1             go on after a stop; Ctrl-C saves first
+
+Settings follow the source as key=value: gannet train photos/ batch_size=32
+gannet VERB --help explains a verb.
+"""
+
+
+# ---------------------------------------------------------------------------------------------- the parser
+
+
+class Verb(TyperCommand):
+    """A verb: answers an unknown flag with the nearest one, and keeps its help to what a person types."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if ctx.resilient_parsing:  # the shell completes a line that is not whole: its values matter to nobody yet
+            return []
+        self._refuse_unknown_flags(args)
+        return super().parse_args(ctx, args)
+
+    def _refuse_unknown_flags(self, args: Sequence[str]) -> None:
+        flags = {
+            name: not option.is_flag
+            for option in self.params
+            if isinstance(option, TyperOption)
+            for name in option.opts
+        }
+        is_value = False
+        for text in args:
+            if text == "--":
+                break
+            flag, equals, value = text.partition("=")
+            if not is_value and flag.startswith("--") and flag not in {*flags, "--help"}:
+                takes_settings = any(parameter.name == "settings" for parameter in self.params)
+                raise unknown_flag(flag, value or "VALUE", flags, takes_settings)
+            is_value = not is_value and not equals and flags.get(flag, False)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[FLAGS]", *(self._written(argument) for argument in self._arguments())]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        records = [option.get_help_record(ctx) for option in self.get_params(ctx) if isinstance(option, TyperOption)]
+        with formatter.section("Arguments"):
+            formatter.write_dl([(self._written(argument), argument.help or "") for argument in self._arguments()])
+        with formatter.section("Flags"):
+            formatter.write_dl([record for record in records if record is not None])
+
+    def _arguments(self) -> list[TyperArgument]:
+        return [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
+
+    @staticmethod
+    def _written(argument: TyperArgument) -> str:
+        name = argument.metavar or argument.display_name_raw
+        name = name if argument.required else f"[{name}]"
+        return name if argument.nargs == 1 else f"{name}..."
+
+
+class Verbs(TyperGroup):
+    """The verbs; answers an unknown one with the nearest, and a source without a verb with the line to type."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        flags = [name for flag in self.get_params(ctx) for name in flag.opts]
+        if args and args[0].startswith("--") and args[0] not in flags and not ctx.resilient_parsing:
+            raise unknown_flag(args[0], "", flags, takes_settings=False)
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
+            if name.startswith("toy:") or Path(name).exists():
+                raise GannetError(f"{name!r} is no verb; to train on it: gannet train {shlex.join(args)}")
+            raise GannetError(f"no verb {name!r}; {did_you_mean(name, self.commands)}")
+        return super().resolve_command(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The flags of `gannet` itself; a bool as default, since reading None would load pydantic (a tenth second)."""
+        flags = super().get_params(ctx)
+        for flag in flags:
+            flag.default = False
+        return flags
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["VERB", "..."]
+
+
+def unknown_flag(flag: str, value: str, known: Iterable[str], takes_settings: bool) -> GannetError:
+    """The error for a flag that a verb does not have: a slip, or a setting written as if it were a flag."""
+    flags = [name for name in known if name.startswith("--")]
+    near = difflib.get_close_matches(flag, flags, n=1, cutoff=0.75)
+    if near:
+        return GannetError(f"no flag {flag}; did you mean {near[0]!r}?")
+    setting = f"; a setting is written {flag[2:].replace('-', '_')}={value}" if takes_settings else ""
+    return GannetError(f"no flag {flag}{setting}; flags: {', '.join(flags) or 'none'}")
+
+
+app = typer.Typer(
+    cls=Verbs,
+    name="gannet",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"gannet {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def gannet(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train a generative adversarial network on your own data, watch the game, and prove what came out."""
+    if ctx.invoked_subcommand is None:
+        print(TEACHING, end="")
+
+
+def recipe_names(incomplete: str) -> list[str]:
+    """Recipes for shell completion: the keys of the registry, read from its source, for importing it loads PyTorch."""
+    registry = ast.parse((Path(__file__).parent / "recipes" / "__init__.py").read_text(encoding="utf-8"))
+    keys: list[str] = []
+    for statement in registry.body:
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id="RECIPES"), value=ast.Dict(keys=names)):
+                keys = [name.value for name in names if isinstance(name, ast.Constant)]
+    return [key for key in keys if key.startswith(incomplete)]
+
+
+# ---------------------------------------------------------------------------------------------- flags that verbs share
+
+Pairs = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Settings; see gannet list.")]
+RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, such as runs/photos-1.")]
+Time = Annotated[str | None, typer.Option(metavar="10m", help="How long to train: 90s, 10m, 1h30m.")]
+Samples = Annotated[str | None, typer.Option(metavar="500k", help="How long to train, in samples seen: 500k, 2M.")]
+Device = Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")]
+Seed = Annotated[str, typer.Option(metavar="N", help="The same seed gives the same result.")]
+
+
+def _how_long(time: str | None, samples: str | None) -> dict[str, Any]:
+    """The arguments `time` (seconds) and `samples`, of which at most one is given."""
+    if time is not None and samples is not None:
+        raise GannetError("--time and --samples both say how long to train; give one")
+    return {
+        "time": None if time is None else parse_duration(time, "--time"),
+        "samples": None if samples is None else parse_count(samples, "--samples"),
+    }
+
+
+def _seed(text: str) -> int:
+    seed: int = coerce(int, text, "--seed")
+    if seed < 0:
+        raise GannetError(f"--seed must be 0 or more, not {text}")
+    return seed
+
+
+def _settings(texts: list[str] | None, flags: Iterable[str]) -> dict[str, str]:
+    """Trailing key=value; what a verb has as a flag is answered with the flag."""
+    pairs = parse_pairs(texts or [])
+    for key in flags:
+        if key in pairs:
+            raise GannetError(f"{key} is a flag, not a setting: --{key} {shlex.quote(pairs[key])}")
+    return pairs
+
+
+def _run_folder(text: str) -> Path:
+    """The run folder, or an error naming one that is meant; checked before PyTorch is loaded."""
+    path = Path(text)
+    if not path.is_dir():
+        runs = [str(folder) for folder in Path("runs").glob("*") if folder.is_dir()]
+        meant = f"runs/{path.name}"
+        advice = f"did you mean {meant!r}?" if meant in runs else did_you_mean(text, runs)
+        raise GannetError(f"{text}: no such run folder; {advice}")
+    return path
+
+
+# ---------------------------------------------------------------------------------------------- verbs
+
+
+@app.command(cls=Verb)
+def train(
+    ctx: typer.Context,
+    source: Annotated[
+        str, typer.Argument(metavar="SOURCE", help="A folder, zip or file of data, digits, or toy:ring.")
+    ],
+    settings: Pairs = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Published system to train.", autocompletion=recipe_names)
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Run folder; an unfinished run there goes on.")
+    ] = None,
+    time: Time = None,
+    samples: Samples = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="S|M|L", help="Size of the networks, or a number (S is 1).")
+    ] = None,
+    device: Device = "auto",
+    seed: Seed = "0",
+) -> None:
+    """Train on SOURCE, keeping everything in a run folder. Ctrl-C saves and tells how to go on."""
+    flags = {
+        "recipe": recipe,
+        "out": out,
+        **_how_long(time, samples),
+        "size": None if size is None else parse_size(size, "--size"),
+        "device": device,
+        "seed": _seed(seed),
+    }
+    pairs = _settings(settings, flags)
+    from gannet import api
+
+    _play(api.prepare(source, **flags, settings=pairs, command=ctx.obj))
+
+
+@app.command(cls=Verb)
+def resume(
+    run: RunPath,
+    samples: Samples = None,
+    time: Time = None,
+    device: Device = "auto",
+    allow_changed_data: Annotated[
+        bool, typer.Option("--allow-changed-data", help="Go on although the data is no longer the same.")
+    ] = False,
+    source: Annotated[str | None, typer.Option(metavar="PATH", help="Where the data is now, if it moved.")] = None,
+) -> None:
+    """Go on with a run exactly where it stopped, or beyond its end with --samples or --time."""
+    folder, how_long = _run_folder(run), _how_long(time, samples)
+    from gannet import api
+
+    _play(api.resume(folder, **how_long, device=device, allow_changed_data=allow_changed_data, source=source))
+
+
+def _play(session: Session) -> None:
+    """Tell, train and show; exit with 130 when a signal ended it."""
+    from gannet.console import TrainingDisplay
+
+    with TrainingDisplay() as display:
+        display.announce(session.announcement)
+        outcome = session.play(display.report)
+    display.announce([outcome.message])
+    if outcome.status == "interrupted":
+        raise typer.Exit(INTERRUPTED if outcome.signal is None else 128 + outcome.signal)
+
+
+@app.command(cls=Verb)
+def sample(
+    run: RunPath,
+    count: Annotated[str, typer.Option("-n", "--count", metavar="N", help="How many.")] = "64",
+    seed: Seed = "0",
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Ask for a label or a column's value; repeatable.")
+    ] = None,
+    truncation: Annotated[
+        str | None, typer.Option(metavar="PSI", help="0 to 1: below 1 gives up variety for quality.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="PATH", help="Where to write. [default: RUN/samples-1, -2, ...]")
+    ] = None,
+    checkpoint: Annotated[str, typer.Option(metavar="best|newest", help="Which weights to use.")] = "best",
+) -> None:
+    """Draw new samples from a trained run and write them: pictures to a folder, rows to a file."""
+    folder = _run_folder(run)
+    arguments = {
+        "seed": _seed(seed),
+        "where": parse_pairs(where) if where else None,
+        "truncation": coerce(float | None, truncation, "--truncation"),
+    }
+    number, weights = parse_count(count, "-n"), coerce(Literal["best", "newest"], checkpoint, "--checkpoint")
+    from gannet import api
+    from gannet.run import unused_run_path
+
+    trained = api.load(folder, checkpoint=weights)
+    drawn = trained.sample(number, **arguments)
+    target = unused_run_path(folder, "samples") if out is None else Path(out)
+    written = trained.write(drawn, target)
+    place = written[0] if len(written) == 1 else target
+    print(f"drew {number:,} samples: {place}")
+
+
+@app.command(cls=Verb)
+def evaluate(
+    run: RunPath,
+    samples: Annotated[str | None, typer.Option(metavar="N", help="How many samples to judge by.")] = None,
+    seed: Seed = "0",
+    inception: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Weights of an Inception network, for the classical FID.")
+    ] = None,
+    json_path: Annotated[
+        str | None, typer.Option("--json", metavar="PATH", help="Also write the figures here.")
+    ] = None,
+) -> None:
+    """Measure how real and how varied a run's samples are, beside real data against real data."""
+    folder, number = _run_folder(run), None if samples is None else parse_count(samples, "--samples")
+    weights = None if inception is None else Path(inception)
+    if weights is not None and not weights.is_file():
+        raise GannetError(f"--inception {inception}: no such file")
+    chosen = _seed(seed)
+    from gannet import api
+
+    report = api.load(folder).evaluate(samples=number, seed=chosen, inception=weights)
+    print("\n".join(report.lines()))
+    if json_path is not None:
+        import json
+
+        Path(json_path).write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+
+
+@app.command(cls=Verb)
+def inspect(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="What you would train on.")],
+    settings: Pairs = None,
+    seed: Seed = "0",
+) -> None:
+    """Say what SOURCE is: kind, count, labels, what would be skipped and why, and how it would be trained."""
+    pairs, chosen = _settings(settings, ["seed"]), _seed(seed)
+    from gannet import api
+
+    print("\n".join(api.inspect(source, seed=chosen, **pairs)))
+
+
+@app.command("list", cls=Verb)
+def list_(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A recipe, a kind of data, or kinds.")] = None,
+) -> None:
+    """List the recipes and kinds of data; with NAME, everything that can be set on one of them."""
+    from gannet.domains import DOMAINS, NOT_BUILT
+    from gannet.recipes import RECIPES
+
+    if name is None:
+        print("Recipes (--recipe NAME; gannet list NAME shows the settings):")
+        print(_columns([(key, _first_line(recipe)) for key, recipe in RECIPES.items()]))
+        print()
+    if name in (None, "kinds"):
+        rows = [(key, _first_line(domain)) for key, domain in DOMAINS.items()]
+        print("Kinds of data (found from the source; gannet list KIND shows the settings):")
+        print(_columns([*rows, *((kind, "not built yet") for kind in NOT_BUILT)]))
+    elif name in RECIPES:
+        _print_knobs(f"{name}: {_first_line(RECIPES[name])}", knobs(RECIPES[name]))
+    elif name in DOMAINS:
+        _print_knobs(f"{name}: {_first_line(DOMAINS[name])}", knobs(DOMAINS[name].Options))
+    elif name in NOT_BUILT:
+        raise GannetError(f"{name} is a kind of data that is not built yet; built: {', '.join(DOMAINS)}")
+    else:
+        raise GannetError(f"no recipe or kind of data {name!r}; {did_you_mean(name, [*RECIPES, *DOMAINS, 'kinds'])}")
+
+
+def _first_line(cls: type) -> str:
+    assert cls.__doc__, f"{cls.__name__} has no docstring"
+    return cls.__doc__.strip().splitlines()[0]
+
+
+def _columns(rows: Sequence[tuple[str, str]]) -> str:
+    """Rows of two columns, the right one wrapped to the terminal."""
+    indent = max(len(left) for left, _ in rows) + 4
+    width = max(40, min(110, shutil.get_terminal_size().columns) - indent)
+    lines = []
+    for left, right in rows:
+        first, *rest = textwrap.wrap(right, width) or [""]
+        lines += [f"  {left}".ljust(indent) + first, *(" " * indent + more for more in rest)]
+    return "\n".join(lines)
+
+
+def _print_knobs(title: str, found: Sequence[Knob]) -> None:
+    """Each setting with its default, its help and what it takes."""
+    print(title)
+    print("Settings (key=value after the source):")
+    rows = [(f"{knob.name}={show(knob.default)}", f"{knob.help} ({knob.type})".strip()) for knob in found]
+    print(_columns(rows) if rows else "  none")
+
+
+@app.command(cls=Verb)
+def cite(
+    name: Annotated[str, typer.Argument(metavar="RUN|RECIPE", help="A run folder or the name of a recipe.")],
+) -> None:
+    """Print the BibTeX entry of the publication behind a recipe or a run."""
+    from gannet.recipes import RECIPES
+
+    if name in RECIPES:
+        print(RECIPES[name].citation)
+        return
+    if not Path(name).is_dir():
+        raise GannetError(f"{name}: neither a recipe nor a run folder; {did_you_mean(name, RECIPES)}")
+    from gannet.run import RunFolder
+
+    print(RECIPES[RunFolder.open(name).settings["recipe"]].citation)
+
+
+# ---------------------------------------------------------------------------------------------- the way out
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit. The one place where an error becomes a line on standard error."""
+    with warnings.catch_warnings():
+        warnings.showwarning = _plain_warnings(warnings.showwarning)
+        code = _run(arguments)
+    sys.exit(code)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        _never_fail_to_encode(stream)
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    line = shlex.join(["gannet", *given])
+    try:
+        code = get_command(app).main(given, prog_name="gannet", standalone_mode=False, obj=line)
+        sys.stdout.flush()
+    except GannetError as error:
+        return _complain(str(error))
+    except typer.TyperException as error:
+        return _complain(_usage_mistake(error.format_message(), given))
+    except BrokenPipeError:
+        # whoever read our output has gone (as in `gannet list | head`); nothing is left to say, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        return _bug(error) if error.filename is None else _complain(f"{error.filename}: {error.strerror}")
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except Exception as error:  # the last line of defence
+        return _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _complain(message: str) -> int:
+    from gannet.console import printable
+
+    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
+    return USER_MISTAKE
+
+
+def _bug(error: Exception) -> int:
+    sys.excepthook(type(error), error, error.__traceback__)
+    print("error: this is a mistake in Gannet, not yours; please report it with the lines above", file=sys.stderr)
+    return OUR_MISTAKE
+
+
+def _usage_mistake(message: str, given: Sequence[str]) -> str:
+    """Typer's message in the style of ours, with where to read on."""
+    verb = next((word for word in given if not word.startswith("-")), "VERB")
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}; see gannet {verb} --help"
+
+
+def _never_fail_to_encode(stream: TextIO) -> None:
+    """A terminal that lacks a letter of a file's name shows `?` in its place."""
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
+
+
+def _plain_warnings(default: Callable[..., None]) -> Callable[..., None]:
+    """Trouble in training as one line; other warnings as Python shows them."""
+
+    def showwarning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if issubclass(category, TrainingWarning):
+            print(f"warning: {message}", file=sys.stderr)
+        else:
+            default(message, category, *rest)
+
+    return showwarning

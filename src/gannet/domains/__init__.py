@@ -1,0 +1,50 @@
+"""Kinds of data, one a file; the registry is this dict, written by hand, in the order in which sources are offered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from gannet.domains.domain import Dataset, Domain, Opened
+from gannet.domains.images import Images
+from gannet.domains.points import DENSITIES, PREFIX, Points
+from gannet.domains.tables import Tables
+from gannet.errors import GannetError, did_you_mean
+
+__all__ = ["DOMAINS", "NOT_BUILT", "Dataset", "Domain", "Opened", "domain_for"]
+
+DOMAINS: dict[str, type[Domain]] = {"points": Points, "images": Images, "tables": Tables}
+
+NOT_BUILT: dict[str, tuple[str, ...]] = {
+    "audio": (".wav", ".flac", ".mp3", ".ogg"),
+    "music": (".mid", ".midi"),
+    "text": (".txt", ".jsonl", ".txt.gz"),
+    "video": (".mp4", ".avi", ".mov", ".mkv", ".webm"),
+    "molecules": (".smi", ".sdf", ".smi.gz"),
+    "series": (".ts", ".ts.gz"),
+}
+"""Kinds that are planned, by the endings of their files."""
+
+
+def domain_for(source: Any) -> type[Domain]:
+    """The kind of data that `source` is; GannetError says what is missing, planned or unknown."""
+    for domain in DOMAINS.values():
+        if domain.claims(source):
+            return domain
+    if not isinstance(source, str | Path):
+        raise GannetError(
+            f"a {type(source).__name__} is no source Gannet knows: give pictures [n, height, width(, channels)], "
+            "rows [n, columns], a data frame, or a path"
+        )
+    path = Path(source)
+    named = str(source).lower()
+    for kind, endings in NOT_BUILT.items():
+        folder = path.is_dir() and any(child.name.lower().endswith(endings) for child in path.iterdir())
+        if named.endswith(endings) or folder:
+            raise GannetError(f"{source}: {kind} is a kind of data that is not built yet; built: {', '.join(DOMAINS)}")
+    if not path.exists():
+        names = [PREFIX + name for name in DENSITIES] + ["digits"]
+        raise GannetError(f"{source}: no such file or folder, and no built-in data of that name; {did_you_mean(str(source), names)}")
+    if path.is_dir():
+        raise GannetError(f"{source}: no pictures in this folder; give a folder or zip of pictures, or a CSV file")
+    raise GannetError(f"{source}: files of this ending are not known; give pictures, .npz, .npy, .csv, .tsv or .parquet")

@@ -1,0 +1,135 @@
+"""The contract of a kind of data: files in, tensors for the game, and the way back to files.
+
+A new kind of data is one file that implements `Domain`, plus its line in `domains/__init__.py`.
+`decode(encode(x)) ~ x` must hold; a test asks it of every domain.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from gannet.spec import Spec
+
+
+class Dataset(ABC):
+    """Encoded samples by position. Reading is pure: the same indices give the same tensors, in any process."""
+
+    @abstractmethod
+    def __len__(self) -> int: ...
+
+    @abstractmethod
+    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        """Samples [n, *shape] float32 and their conditions [n, condition width] float32 (None without conditions)."""
+
+
+class ArrayDataset(Dataset):
+    """Samples (and conditions) held in memory as tensors."""
+
+    def __init__(self, samples: Tensor, condition: Tensor | None = None) -> None:
+        assert condition is None or len(condition) == len(samples)
+        self.samples, self.condition = samples, condition
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        return self.samples[indices], None if self.condition is None else self.condition[indices]
+
+
+class Subset(Dataset):
+    """Chosen positions of another dataset; how the held-out share is set apart."""
+
+    def __init__(self, dataset: Dataset, indices: np.ndarray) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        return self.dataset.read(self.indices[indices])
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass
+class Opened:
+    """A source after opening: the domain that knows the way back, the samples, and what to tell the user."""
+
+    domain: Domain
+    train: Dataset
+    holdout: Dataset | None
+    """Samples never trained on, for scores; None when the data is too small to spare any."""
+    fingerprint: str
+    """Hex digest of the content (not of paths or times): tells whether a resumed run sees the same data."""
+    found: list[str]
+    """What was found, in short lines for a person: kind, count, shape, labels, the rule applied to odd sizes."""
+    skipped: list[Skipped] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    """What the user should know before training: tiny data, duplicates, imbalance."""
+
+
+class Domain(ABC):
+    """One kind of data. Final classes implement all of it; state is JSON so that a run folder restores it alone."""
+
+    kind: ClassVar[str]
+    """Name of the kind, in the plural: "images", "tables", "points"."""
+    default_recipe: ClassVar[str] = "r3gan"
+    embedder: ClassVar[str]
+    """Name and version of `embed`, printed with every figure it produced."""
+
+    spec: Spec
+
+    @classmethod
+    @abstractmethod
+    def claims(cls, source: Any) -> bool:
+        """Whether `source` (a path or name as text, an array, a data frame) is this kind of data. Cheap."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, source: Any, options: Any, *, seed: int, cache: Path) -> Opened:
+        """Read the source. `options` is an instance of `cls.Options`; `cache` is a writable folder for decoded data.
+
+        Raises GannetError naming the file or column, the cause and the remedy.
+        """
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, as JSON values; never a training sample."""
+
+    @classmethod
+    @abstractmethod
+    def restore(cls, spec: Spec, state: dict[str, Any]) -> Domain:
+        """The inverse of `state`."""
+
+    @abstractmethod
+    def encode(self, decoded: Any) -> Tensor:
+        """The user's form of samples (as `decode` returns them) -> tensors [n, *shape]."""
+
+    @abstractmethod
+    def decode(self, samples: Tensor, condition: Tensor | None = None) -> Any:
+        """Tensors [n, *shape] -> the user's form: uint8 pictures [n, height, width, channels], a data frame, points."""
+
+    @abstractmethod
+    def write(self, decoded: Any, out: Path, *, names: list[str] | None = None) -> list[Path]:
+        """Decoded samples -> files at `out` (a folder for pictures, a file for rows); returns what was written."""
+
+    @abstractmethod
+    def preview(self, samples: Tensor, condition: Tensor | None = None) -> Image.Image:
+        """A picture of some samples, for the run folder, the report and the studio."""
+
+    @abstractmethod
+    def embed(self, samples: Tensor) -> Tensor:
+        """Features [n, d] float32 for the metrics; deterministic and network-free by default."""

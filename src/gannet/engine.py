@@ -1,0 +1,330 @@
+"""The game: turns, optimisers, averages, the clock. Knows no loss, no network and no kind of data.
+
+The clock is the number of real samples a step has shown to the first player. Every step reseeds from (seed, rank,
+clock) and reads data in an order that is a pure function of (seed, turn, position), so a resumed run is, on a CPU,
+bit-equal to one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+from gannet.errors import GannetError
+from gannet.judge import OBSERVE_EVERY
+from gannet.order import Order, mixed_seed, reseed
+from gannet.checkpoint import load_into
+
+if TYPE_CHECKING:
+    from gannet.domains.domain import Dataset
+    from gannet.recipes.recipe import Recipe, Turn
+    from gannet.run import RunFolder
+
+Precision = Literal["fp32", "bf16"]
+EXAMINATIONS = 20
+LOG_LINES = 200
+PERSISTENT = 25
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where the game stands, for whoever is looking."""
+
+    seen: int
+    total: int
+    rate: float
+    """Samples per second since the start of this process."""
+    seconds_left: float
+    terms: dict[str, dict[str, float]]
+    """Player -> name of a loss term -> its latest value."""
+    balance: float
+    """Share of pairs the discriminator orders rightly: 1/2 cannot tell, 1 always."""
+    score: float | None
+    """The running sample score; lower is better."""
+    best_score: float | None
+    note: str | None = None
+
+
+class Engine:
+    """Plays a recipe's turns on a data set until the clock reaches `total` samples."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        networks: dict[str, nn.Module],
+        train: Dataset,
+        holdout: Dataset | None = None,
+        *,
+        total: int,
+        seed: int = 0,
+        device: torch.device | str = "cpu",
+        precision: Precision = "fp32",
+        micro_batch: int | None = None,
+        run: RunFolder | None = None,
+        examine: Callable[[int], float] | None = None,
+        save_seconds: float = 60.0,
+    ) -> None:
+        self.recipe, self.train, self.holdout = recipe, train, holdout
+        self.total, self.seed, self.device, self.precision = total, seed, torch.device(device), precision
+        self.run, self.examine, self.save_seconds = run, examine, save_seconds
+        self.batch = recipe.batch_size
+        self.micro_batch = micro_batch or self.batch
+        self.networks = nn.ModuleDict(networks).to(self.device)
+        recipe.bind(self.networks)
+        self.averages = nn.ModuleDict(
+            {name: copy.deepcopy(self.networks[name]).requires_grad_(False).eval() for name in recipe.averaged}
+        )
+        self.parameters = {
+            player: [weight for name in names for weight in self.networks[name].parameters()]
+            for player, names in recipe.players.items()
+        }
+        self.buffers = list(self.networks.buffers())
+        self.followed = [(self.averages[name], self.networks[name]) for name in recipe.averaged]
+        self.average_weights = [weight for average, _ in self.followed for weight in average.parameters()]
+        self.followed_weights = [weight for _, source in self.followed for weight in source.parameters()]
+        self.average_buffers = [buffer for average, _ in self.followed for buffer in average.buffers()]
+        self.followed_buffers = [buffer for _, source in self.followed for buffer in source.buffers()]
+        self.optimisers = {player: recipe.optimiser(weights) for player, weights in self.parameters.items()}
+        self.orders = [Order(len(train), seed, "turn", index) for index in range(len(recipe.turns))]
+        self.observed = Order(len(holdout), seed, "holdout") if holdout is not None else None
+        self.seen, self.skipped, self.bad_in_a_row = 0, 0, 0
+        self.score: float | None = None
+        self.best_score: float | None = None
+        self.terms: dict[str, dict[str, Tensor]] = {}
+        self.sums: dict[str, Tensor] = {}
+        self.moves = dict.fromkeys(recipe.players, 0)
+        self.notes: list[str] = []
+
+    # -- playing ------------------------------------------------------------------------------------------------
+
+    def play(
+        self, report: Callable[[Progress], None] | None = None, stop: Callable[[], bool] = lambda: False
+    ) -> bool:
+        """Step until the clock reaches the total; False when `stop` ended it early (after saving)."""
+        started, first, reported, saved = time.monotonic(), self.seen, 0.0, time.monotonic()
+        while self.seen < self.total:
+            if stop():
+                self.save()
+                return False
+            self.step()
+            now = time.monotonic()
+            if self._due(self.total / LOG_LINES):
+                self._log()
+            if self.examine is not None and self._due(self.total / EXAMINATIONS):
+                self._examine()
+            elif now - saved > self.save_seconds:
+                self.save()
+                saved = time.monotonic()
+            if report is not None and (now - reported > 0.5 or self.notes or self.seen >= self.total):
+                report(self._progress(now - started, self.seen - first))
+                reported = now
+        self.save()
+        return True
+
+    def step(self) -> None:
+        """One round of the recipe's turns, then the averages, then the clock."""
+        reseed(mixed_seed(self.seed, 0, self.seen), self.device)
+        index = self.seen // self.batch
+        pace = self.recipe.pace(self.seen, self.total)
+        self.recipe.begin(self.seen, self.total)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = pace.learning_rate
+                if pace.betas is not None:
+                    group["betas"] = pace.betas
+        for order, turn in zip(self.orders, self.recipe.turns, strict=True):
+            if index % turn.every == 0:
+                for repetition in range(turn.times):
+                    self._move(turn, order.indices((index * turn.times + repetition) * self.batch, self.batch))
+        if self.observed is not None and index % OBSERVE_EVERY == 0:
+            self._observe(self.observed, index)
+        self._average(pace.ema_half_life)
+        self.seen += self.batch
+
+    def _move(self, turn: Turn, indices: Any) -> None:
+        """One move of one player: loss terms, gradients, the finite check, the step."""
+        for player, weights in self.parameters.items():
+            for weight in weights:
+                weight.requires_grad = player == turn.player
+                weight.grad = None
+        before = [buffer.clone() for buffer in self.buffers]
+        terms: dict[str, Tensor] = {}
+        for start in range(0, len(indices), self.micro_batch):
+            part = indices[start : start + self.micro_batch]
+            share = len(part) / len(indices)
+            real, condition = self._read(self.train, part)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+                named = getattr(self.recipe, turn.loss)(real, condition)
+            loss = torch.stack(list(named.values())).sum() * share
+            loss.backward()
+            for name, value in named.items():
+                value = value.detach() * share
+                terms[name] = terms[name] + value if name in terms else value
+        gradients = [weight.grad for weight in self.parameters[turn.player] if weight.grad is not None]
+        norm = get_total_norm(gradients)
+        if not math.isfinite(float(norm + torch.stack(list(terms.values())).sum())):
+            for buffer, value in zip(self.buffers, before, strict=True):
+                buffer.copy_(value)
+            self._skip(turn, terms, float(norm))
+            return
+        self.bad_in_a_row = 0
+        self.optimisers[turn.player].step()
+        self.recipe.after_turn(turn)
+        self.terms[turn.player] = terms
+        for name, value in {**terms, "gradient_norm": norm}.items():
+            key = f"{turn.player}/{name}"
+            self.sums[key] = self.sums.get(key, torch.zeros((), device=self.device)) + value
+        self.moves[turn.player] += 1
+
+    def _skip(self, turn: Turn, terms: dict[str, Tensor], norm: float) -> None:
+        """A move that is not finite changes nothing; many in a row end the run, naming every term."""
+        self.skipped += 1
+        self.bad_in_a_row += 1
+        values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+        told = f"{turn.player} at {self.seen:,} samples: {values}, gradient norm {norm:.4g}"
+        self.notes.append(f"skipped a move that is not finite ({told})")
+        if self.run is not None:
+            self.run.log({"event": "skipped", "seen": self.seen, "player": turn.player, "terms": values})
+        if self.bad_in_a_row >= PERSISTENT:
+            raise GannetError(
+                f"training stopped: {PERSISTENT} moves in a row were not finite ({told}); "
+                "the last good checkpoint is kept. Try a lower learning_rate or a larger penalty"
+            )
+
+    def _observe(self, order: Order, index: int) -> None:
+        """Show the judge trained-on, held-out and fake samples side by side."""
+        assert self.holdout is not None
+        judge = self.recipe.judge
+        if judge.augmentation is None:
+            return
+        count = min(self.batch, len(self.holdout))
+        real, condition = self._read(self.train, self.orders[0].indices(index * self.batch, count))
+        holdout, holdout_condition = self._read(self.holdout, order.indices(index // OBSERVE_EVERY * count, count))
+        with torch.no_grad():
+            fake = self.recipe.generate(count, condition)
+        judge.observe(real, holdout, fake, condition, holdout_condition)
+
+    @torch.no_grad()
+    def _average(self, half_life: float) -> None:
+        decay = 0.5 ** (self.batch / half_life) if half_life > 0 else 0.0
+        get_ema_multi_avg_fn(decay)(self.average_weights, self.followed_weights, self.seen)  # type: ignore[arg-type]
+        for kept, buffer in zip(self.average_buffers, self.followed_buffers, strict=True):
+            kept.copy_(buffer)
+
+    def _read(self, data: Dataset, indices: Any) -> tuple[Tensor, Tensor | None]:
+        samples, condition = data.read(indices)
+        return samples.to(self.device), None if condition is None else condition.to(self.device)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Within: the recipe generates with the averaged networks."""
+        self.recipe.bind(nn.ModuleDict({**self.networks, **self.averages}))
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.recipe.bind(self.networks)
+
+    def _examine(self) -> None:
+        """Score the averaged generator's samples; the best so far is saved as such."""
+        assert self.examine is not None
+        with self.averaged():
+            score = self.examine(self.seen)
+        self.score = score if math.isfinite(score) else None
+        best = self.score is not None and (self.best_score is None or self.score < self.best_score)
+        if best:
+            self.best_score = self.score
+        if self.run is not None:
+            self.run.log({"event": "score", "seen": self.seen, "score": self.score, "best": best})
+        self.save(best=best)
+
+    def _due(self, every: float) -> bool:
+        return self.seen // every > (self.seen - self.batch) // every or self.seen >= self.total
+
+    def _log(self) -> None:
+        if self.run is not None:
+            means = {key: float(value) / self.moves[key.partition("/")[0]] for key, value in self.sums.items()}
+            self.run.log({"event": "terms", "seen": self.seen, "balance": self._balance(), **means})
+        self.sums, self.moves = {}, dict.fromkeys(self.moves, 0)
+
+    def _balance(self) -> float:
+        return float(self.recipe.judge.balance)
+
+    def _progress(self, seconds: float, played: int) -> Progress:
+        rate = played / max(seconds, 1e-9)
+        note = "; ".join(self.notes) or None
+        self.notes = []
+        return Progress(
+            seen=self.seen,
+            total=self.total,
+            rate=rate,
+            seconds_left=(self.total - self.seen) / max(rate, 1e-9),
+            terms={
+                player: {name: float(value) for name, value in terms.items()} for player, terms in self.terms.items()
+            },
+            balance=self._balance(),
+            score=self.score,
+            best_score=self.best_score,
+            note=note,
+        )
+
+    # -- keeping ------------------------------------------------------------------------------------------------
+
+    def save(self, *, best: bool = False) -> None:
+        """Everything that resume needs, into the run folder."""
+        if self.run is not None:
+            self.run.save(self.seen, self.tensors(), self.state(), best=best)
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """The networks, their averages and the optimisers' moments, by name."""
+        moments = {
+            f"{player}.{index}.{key}": value
+            for player, optimiser in self.optimisers.items()
+            for index, entries in optimiser.state_dict()["state"].items()
+            for key, value in entries.items()
+        }
+        return {
+            "networks": dict(self.networks.state_dict()),
+            "averages": dict(self.averages.state_dict()),
+            "optimisers": moments,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """The clock and the small numbers beside the tensors, as JSON values."""
+        return {
+            "seen": self.seen,
+            "skipped": self.skipped,
+            "bad_in_a_row": self.bad_in_a_row,
+            "score": self.score,
+            "best_score": self.best_score,
+            "moves": self.moves,
+            "sums": {name: float(value) for name, value in self.sums.items()},
+        }
+
+    def restore(self, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+        """The inverse of `tensors` and `state`: the game stands exactly where it stood."""
+        load_into(self.networks, tensors["networks"], "networks")
+        load_into(self.averages, tensors["averages"], "averages")
+        for player, optimiser in self.optimisers.items():
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, value in tensors["optimisers"].items():
+                owner, index, key = name.split(".")
+                if owner == player:
+                    moments.setdefault(int(index), {})[key] = value
+            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.seen, self.skipped = state["seen"], state["skipped"]
+        self.bad_in_a_row, self.moves = state["bad_in_a_row"], state["moves"]
+        self.score, self.best_score = state["score"], state["best_score"]
+        self.sums = {name: torch.tensor(value, device=self.device) for name, value in state["sums"].items()}

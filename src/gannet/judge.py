@@ -1,0 +1,119 @@
+"""The seam in front of every discriminator: augmentation, the pairing of real and fake, extra regularisers.
+
+A technique orthogonal to the game (DiffAugment, adaptive augmentation, LeCam) is a module hung here, so that a
+recipe never knows of it. With nothing hung, the judge is its discriminator, bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+OBSERVE_EVERY = 8
+"""Steps between two looks at held-out samples."""
+
+
+class Regulariser(nn.Module):
+    """A term over a pair of logits, added to the discriminator's loss; its state lives in buffers."""
+
+    name: str
+
+    def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """A scalar from logits [batch] and [batch]."""
+        raise NotImplementedError
+
+
+class Augmentation(nn.Module):
+    """Differentiable changes of samples [n, *shape] before the discriminator; `strength` in [0, 1] is a buffer."""
+
+    strength: Tensor
+
+    def observe(self, real_logits: Tensor, holdout_logits: Tensor, fake_logits: Tensor) -> None:
+        """Adapt `strength` to the discriminator's gap between trained-on and held-out reals; a fixed one ignores it."""
+
+
+class Judge(nn.Module):
+    """A discriminator behind its augmentation and regularisers.
+
+    `balance` is the running share of pairs that the discriminator orders rightly: 1/2 = it cannot tell,
+    1 = it always can. It is a statement about differences, so it holds for relativistic games too.
+    """
+
+    balance: Tensor
+
+    def __init__(
+        self,
+        discriminator: nn.Module,
+        augmentation: Augmentation | None = None,
+        regularisers: Sequence[Regulariser] = (),
+    ) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+        self.augmentation = augmentation
+        self.regularisers = nn.ModuleList(regularisers)
+        # Batch statistics would leak between real and fake samples in one forward pass.
+        self.joint = not any(isinstance(module, _BatchNorm) for module in discriminator.modules())
+        self.register_buffer("balance", torch.tensor(0.5))
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Logits [batch] of samples [batch, *shape] under their conditions [batch, width]."""
+        if self.augmentation is not None:
+            samples = self.augmentation(samples)
+        return self.discriminator(samples, condition).to(samples.dtype)
+
+    def pair(self, real: Tensor, fake: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Logits of reals and fakes that share their conditions; one forward pass where the network allows it."""
+        if not self.joint:
+            return self._weigh(self(real, condition), self(fake, condition))
+        logits = self(torch.cat([real, fake]), _twice(condition))
+        return self._weigh(*logits.chunk(2))
+
+    def pair_with_gradients(
+        self, real: Tensor, fake: Tensor, condition: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """`pair`, and the gradient of each logit by its own (un-augmented) sample [batch, *shape], differentiable."""
+        samples = torch.cat([real, fake]).detach().requires_grad_()
+        logits = self(samples, _twice(condition))
+        (gradients,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+        return *self._weigh(*logits.chunk(2)), *gradients.chunk(2)
+
+    def gradient_at(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """The gradient of each logit by its own sample [batch, *shape], differentiable."""
+        samples = samples.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(self(samples, condition).sum(), samples, create_graph=True)
+        return gradient
+
+    def regularise(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        """The extra terms of whatever hangs here, by name."""
+        return {regulariser.name: regulariser(real_logits, fake_logits) for regulariser in self.regularisers}
+
+    @torch.no_grad()
+    def observe(
+        self,
+        real: Tensor,
+        holdout: Tensor,
+        fake: Tensor,
+        condition: Tensor | None = None,
+        holdout_condition: Tensor | None = None,
+    ) -> None:
+        """Let the augmentation see how trained-on, held-out and fake samples are told apart (un-augmented)."""
+        if self.augmentation is not None:
+            self.augmentation.observe(
+                self.discriminator(real, condition),
+                self.discriminator(holdout, holdout_condition),
+                self.discriminator(fake, condition),
+            )
+
+    def _weigh(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            share = (real_logits > fake_logits).to(self.balance.dtype).mean()
+            self.balance.lerp_(share, 0.02)
+        return real_logits, fake_logits
+
+
+def _twice(condition: Tensor | None) -> Tensor | None:
+    return None if condition is None else torch.cat([condition, condition])

@@ -1,0 +1,222 @@
+"""Every figure over one set of features: generated samples against held-out ones, with real samples in the same place.
+
+`evaluate_features(train, holdout, generated, embedder=..., resize=..., seed=...)` gives a `Report`. All comparisons use
+the same number of samples, because distances shrink and coverage changes with that number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from gannet.errors import GannetError
+from gannet.metrics.frechet import frechet_distance
+from gannet.metrics.kernel import SUBSET_ROWS, Kernel, bounded, cubic, subset_distances
+from gannet.metrics.neighbours import DENSITY_NEIGHBOURS, PRECISION_NEIGHBOURS, neighbour_scores
+from gannet.metrics.report import Better, Figure, Protocol, Report
+from gannet.metrics.sliced_wasserstein import sliced_wasserstein
+
+METRICS_VERSION = "1"
+"""Raise it when a figure's definition changes: reports of different versions are not compared."""
+LIMIT = 10_000
+FEWEST = 10
+FEW = 500
+FOLDS = 10
+STUDENT = 2.262
+"""97.5 % quantile of Student's t with nine degrees of freedom, for the ten folds."""
+NORMAL = 1.96
+WIDEST_FOLDED = 512
+"""Features beyond which a Fréchet distance costs seconds, so that ten more for an interval are not worth it."""
+
+Interval = tuple[float, float] | None
+Scores = dict[str, tuple[float, Interval]]
+
+MEANINGS: dict[str, tuple[Better, str]] = {
+    "Fréchet distance": ("lower", "how far the average and the spread of the features lie from real ones."),
+    "kernel distance": ("lower", "how far the whole distribution lies from the real one; about 0 when it is the same."),
+    "sliced Wasserstein": (
+        "lower",
+        "how far samples would have to move, on average, to become distributed as real ones.",
+    ),
+    "precision": ("higher", "share of generated samples that lie where real ones lie: do they look real?"),
+    "recall": ("higher", "share of real samples that lie where generated ones lie: is everything there?"),
+    "density": ("higher", "how densely real samples surround a generated one; 1 is as among real ones."),
+    "coverage": ("higher", "share of real samples with a generated one close by: are rare kinds there, too?"),
+}
+
+
+def evaluate_features(
+    train: Tensor,
+    holdout: Tensor | None,
+    generated: Tensor,
+    *,
+    embedder: str,
+    resize: str | None,
+    seed: int,
+    noise: Tensor | None = None,
+    limit: int | None = LIMIT,
+    scale_free: bool = True,
+    data: str | None = None,
+) -> Report:
+    """Judge generated features [m, d] by held-out ones [h, d], beside training ones [n, d] in the same place.
+
+    `holdout=None` (too little data to spare any): half of the training samples stands in, which the report says.
+    `noise` [at least as many, d]: features of samples that are wrong on purpose, for the floor. `limit`: most samples a
+    side (None: no limit). `scale_free`: features are centred and divided by the training features' root mean square
+    deviation first, and the kernel distance takes a bounded kernel; turn it off for figures as in print. `data`:
+    fingerprint of the data, kept in the protocol.
+    The seed draws the subsets and the lines; the same features and seed give the same report.
+    Raises GannetError for sets that are too small, of different widths, or not finite.
+    """
+    given = {"training": train, "held-out": holdout, "generated": generated, "noise": noise}
+    sets = {name: _checked(name, features, train.shape[1]) for name, features in given.items() if features is not None}
+    if scale_free:
+        sets = _scaled(sets)
+    chosen = _equal_counts(sets, limit, seed)
+    kernel = bounded(chosen.real) if scale_free else cubic
+    scores = _scores(chosen.real, chosen.generated, kernel, seed, intervals=True)
+    references = _scores(chosen.real, chosen.stand_in, kernel, seed, intervals=False)
+    floors = None if chosen.noise is None else _scores(chosen.real, chosen.noise, kernel, seed, intervals=False)
+    figures = [
+        Figure(name, *scores[name], references[name][0], None if floors is None else floors[name][0], better, meaning)
+        for name, (better, meaning) in MEANINGS.items()
+    ]
+    protocol = Protocol(
+        count=len(chosen.real),
+        features=train.shape[1],
+        embedder=embedder,
+        resize=resize,
+        reference="half of the training samples" if holdout is None else "held-out samples",
+        unit="the training features' deviation" if scale_free else "the features' own",
+        seed=seed,
+        metrics=METRICS_VERSION,
+        data=data,
+    )
+    return Report(protocol, figures, _notes(protocol))
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """Subsets of one size [count, d]."""
+
+    real: Tensor
+    generated: Tensor
+    stand_in: Tensor
+    """Real training samples in the place of generated ones."""
+    noise: Tensor | None
+
+
+def _checked(name: str, features: Tensor, width: int) -> Tensor:
+    if features.dim() != 2 or features.shape[1] != width:
+        raise GannetError(
+            f"{name} features have shape {list(features.shape)}, training features have {width} columns: "
+            "embed all samples with the same embedder"
+        )
+    if len(features) < FEWEST:
+        raise GannetError(f"{len(features)} {name} samples are too few to judge: give at least {FEWEST}")
+    bad = int((~features.isfinite().all(1)).sum())
+    if bad:
+        raise GannetError(
+            f"{bad} of {len(features)} {name} samples have features that are NaN or infinite: "
+            "look for such values in the samples"
+        )
+    # Apple's accelerator has no float64, and the figures need it.
+    return features.detach().cpu() if features.device.type == "mps" else features.detach()
+
+
+def _scaled(sets: dict[str, Tensor]) -> dict[str, Tensor]:
+    """All sets in units of the training features: one centre, one scale, so that geometry is kept."""
+    centre = sets["training"].mean(0, dtype=torch.float64)
+    scale = float((sets["training"] - centre).square().mean().sqrt()) or 1.0
+    return {name: (features - centre) / scale for name, features in sets.items()}
+
+
+def _equal_counts(sets: dict[str, Tensor], limit: int | None, seed: int) -> _Chosen:
+    draw = torch.Generator().manual_seed(seed)
+    shuffled = {name: rows[torch.randperm(len(rows), generator=draw).to(rows.device)] for name, rows in sets.items()}
+    train, generated, noise = shuffled["training"], shuffled["generated"], shuffled.get("noise")
+    if "held-out" in shuffled:
+        real = shuffled["held-out"]
+    else:
+        real, train = train[: len(train) // 2], train[len(train) // 2 :]
+    count = min(len(real), len(train), len(generated), limit or len(real))
+    if count < FEWEST:
+        raise GannetError(f"{count} real samples a side are too few to judge: give at least {2 * FEWEST} in all")
+    if noise is not None and len(noise) < count:
+        raise GannetError(f"{len(noise)} noise samples beside {count} others: give at least {count}")
+    return _Chosen(real[:count], generated[:count], train[:count], None if noise is None else noise[:count])
+
+
+def _scores(real: Tensor, other: Tensor, kernel: Kernel, seed: int, *, intervals: bool) -> Scores:
+    """Every figure by name, of two sets of one size; without `intervals` those that cost time are None."""
+
+    def sliced(first: Tensor, second: Tensor) -> float:
+        return sliced_wasserstein(first, second, seed=seed)
+
+    near = neighbour_scores(real, other)
+    return {
+        "Fréchet distance": _folded(frechet_distance, real, other, intervals and real.shape[1] <= WIDEST_FOLDED),
+        "kernel distance": _kernel(real, other, kernel, seed),
+        "sliced Wasserstein": _folded(sliced, real, other, intervals),
+        "precision": _share(near.precision),
+        "recall": _share(near.recall),
+        "density": _mean(near.density),
+        "coverage": _share(near.coverage),
+    }
+
+
+def _folded(
+    distance: Callable[[Tensor, Tensor], float], real: Tensor, other: Tensor, interval: bool
+) -> tuple[float, Interval]:
+    """A distance and its interval by leaving out a tenth at a time (the delete-a-group jackknife)."""
+    value = distance(real, other)
+    if not interval:
+        return value, None
+    fold = torch.arange(len(real), device=real.device) % FOLDS
+    left_out = torch.tensor([distance(real[fold != each], other[fold != each]) for each in range(FOLDS)])
+    error = sqrt((FOLDS - 1) * float(left_out.var(correction=0)))
+    return value, (max(0.0, value - STUDENT * error), value + STUDENT * error)
+
+
+def _kernel(real: Tensor, other: Tensor, kernel: Kernel, seed: int) -> tuple[float, Interval]:
+    rows = max(2, min(SUBSET_ROWS, len(real) // 5))
+    values = subset_distances(real, other, kernel=kernel, rows=rows, seed=seed)
+    value = float(values.mean())
+    independent = len(real) // rows
+    error = NORMAL * float(values.std()) / sqrt(independent)
+    return value, (value - error, value + error)
+
+
+def _share(hits: Tensor) -> tuple[float, Interval]:
+    """A share and Wilson's interval, the supports held fixed; it stays within 0 and 1 and is never empty."""
+    count, share = len(hits), float(hits.mean())
+    middle = (share + NORMAL**2 / (2 * count)) / (1 + NORMAL**2 / count)
+    reach = NORMAL / (1 + NORMAL**2 / count) * sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
+    return share, (max(0.0, middle - reach), min(1.0, middle + reach))
+
+
+def _mean(values: Tensor) -> tuple[float, Interval]:
+    value = float(values.mean())
+    error = NORMAL * float(values.std()) / sqrt(len(values))
+    return value, (max(0.0, value - error), value + error)
+
+
+def _notes(protocol: Protocol) -> list[str]:
+    notes = []
+    if protocol.reference != "held-out samples":
+        notes.append("no held-out samples: a model that memorised its training data would score well here.")
+    if protocol.unit == "the features' own":
+        notes.append("distances as in print: the features' own units, and the cubic kernel (times 1,000 is KID).")
+    if protocol.count < FEW:
+        notes.append(f"only {protocol.count} samples a side: read each figure beside its real reference, not alone.")
+    if protocol.count <= protocol.features:
+        notes.append("fewer samples than features: the Fréchet distance sees only part of the spread.")
+    notes.append(
+        f"intervals: distances by leaving out samples; precision, recall (k = {PRECISION_NEIGHBOURS}), density and "
+        f"coverage (k = {DENSITY_NEIGHBOURS}) with the supports held fixed."
+    )
+    return notes

@@ -1,0 +1,153 @@
+"""Convolutional generator and discriminator for pictures of any size and channels, after R3GAN (Huang et al. 2024).
+
+Residual inverted bottlenecks with grouped convolutions, antialiased resampling, no normalisation, fix-up
+initialisation (Zhang et al. 2019): bare networks that R1 + R2 keep stable. `convnet_pair(spec, size=1, latent=64)`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor, nn
+
+from gannet.networks.heads import LatentInput, ProjectionHead
+from gannet.networks.layers import LEAKY_GAIN, activate, convolution, linear, rounded
+from gannet.networks.resample import Resample, Size, halvings
+from gannet.spec import Spec
+
+GROUP = 16
+"""Channels that a grouped convolution mixes."""
+EXPANSION = 2
+"""Width of a bottleneck's middle over its ends; above 1 the bottleneck is inverted."""
+NARROWEST = 16
+"""Channels a level has at least."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The levels of a network, finest first: their sizes, widths and residual blocks."""
+
+    sizes: tuple[Size, ...]
+    widths: tuple[int, ...]
+    blocks: tuple[int, ...]
+
+
+def plan(height: int, width: int, size: float) -> Plan:
+    """How pictures of this height and width are taken apart; `size` 1 is S, 2 M, 4 L, and 8 the published network.
+
+    - Levels halve, rounding up, down to a grid of about 4x4.
+    - A level has 96 * size channels while its side (geometric mean) is at most 4 * size, then falls as one over the
+      side: at size 8 the published 768 channels up to 32 pixels, 384 at 64, 192 at 128, 96 at 256.
+    - Two blocks a level as published; one below size 2, and then none at the finest level of a picture beyond 16
+      pixels, whose few channels would take half of a processor's time.
+    """
+    sizes = halvings((height, width))
+    sides = [sqrt(h * w) for h, w in sizes]
+    widths = [rounded(96 * size * min(1.0, 4 * size / side), multiple=8, minimum=NARROWEST) for side in sides]
+    blocks = [2 if size >= 2 else 1] * len(sizes)
+    if size < 2 and sides[0] > 16:
+        blocks[0] = 0
+    return Plan(tuple(sizes), tuple(widths), tuple(blocks))
+
+
+class Bottleneck(nn.Module):
+    """1x1 (wider), grouped 3x3, 1x1 (back) over [n, width, h, w], added to the input.
+
+    `blocks` is the number of residual blocks in the network: the first two maps start with gain * blocks^(-1/4) and
+    the last at zero, so the block starts as the identity and the network's updates do not grow with its depth.
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        middle = rounded(EXPANSION * width, multiple=GROUP, minimum=GROUP)
+        gain = LEAKY_GAIN * blocks**-0.25
+        self.widen = convolution(width, middle, 1, gain=gain)
+        self.mix = convolution(middle, middle, 3, gain=gain, groups=middle // GROUP)
+        self.narrow = convolution(middle, width, 1, gain=0.0, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.narrow(activate(self.mix(activate(self.widen(x)))))
+
+
+def level(plan: Plan, index: int) -> nn.Sequential:
+    """The residual blocks of one level, size and width unchanged."""
+    return nn.Sequential(*[Bottleneck(plan.widths[index], sum(plan.blocks)) for _ in range(plan.blocks[index])])
+
+
+def rewidth(source: int, target: int) -> nn.Module:
+    """A 1x1 convolution where the number of channels changes."""
+    return nn.Identity() if source == target else convolution(source, target, 1, bias=False)
+
+
+class ConvnetGenerator(nn.Module):
+    """Noise [n, latent] and conditions -> pictures [n, channels, height, width], unbounded as published.
+
+    A learned picture of the coarsest size, its channels weighed by a linear map of the noise, then blocks and
+    upsampling level by level.
+    """
+
+    def __init__(self, spec: Spec, plan: Plan, latent: int) -> None:
+        super().__init__()
+        widths, sizes = plan.widths, plan.sizes
+        self.input = LatentInput(latent, spec.condition)
+        self.weigh = linear(self.input.width, widths[-1], bias=False)
+        self.base = nn.Parameter(torch.randn(widths[-1], *sizes[-1]))
+        steps: list[nn.Module] = [level(plan, len(sizes) - 1)]
+        for finer in reversed(range(len(sizes) - 1)):
+            steps += [rewidth(widths[finer + 1], widths[finer]), Resample(sizes[finer + 1], sizes[finer])]
+            steps += [level(plan, finer)]
+        self.levels = nn.Sequential(*steps)
+        self.picture = ToPicture(widths[0], spec.shape[0], bare=plan.blocks[0] == 0)
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        weights = self.weigh(self.input(latent, condition))
+        return self.picture(self.levels(self.base * weights[:, :, None, None]))
+
+
+class ToPicture(nn.Module):
+    """Features [n, width, h, w] -> channels [n, channels, h, w]: 1x1, or an activation and 3x3 after a bare level."""
+
+    def __init__(self, width: int, channels: int, *, bare: bool) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width, 1, 1)) if bare else None
+        self.convolution = convolution(width, channels, 3 if bare else 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.convolution(x if self.bias is None else activate(x + self.bias))
+
+
+class ConvnetDiscriminator(nn.Module):
+    """Pictures [n, channels, height, width] and conditions -> logits [n]: the generator's mirror image.
+
+    The coarsest grid is read by one learned picture per channel, then by the projection head.
+    """
+
+    def __init__(self, spec: Spec, plan: Plan) -> None:
+        super().__init__()
+        widths, sizes = plan.widths, plan.sizes
+        bare = plan.blocks[0] == 0
+        self.picture = convolution(
+            spec.shape[0], widths[0], 3 if bare else 1, bias=bare, gain=LEAKY_GAIN if bare else 1.0
+        )
+        steps: list[nn.Module] = [nn.LeakyReLU(0.2, inplace=True)] if bare else []
+        steps += [level(plan, 0)]
+        for coarser in range(1, len(sizes)):
+            steps += [Resample(sizes[coarser - 1], sizes[coarser]), rewidth(widths[coarser - 1], widths[coarser])]
+            steps += [level(plan, coarser)]
+        self.levels = nn.Sequential(*steps)
+        height, width = sizes[-1]
+        self.read = nn.Parameter(torch.randn(widths[-1], height, width) / sqrt(height * width))
+        self.head = ProjectionHead(widths[-1], spec.condition)
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        features = self.levels(self.picture(samples))
+        return self.head((features * self.read).sum((2, 3)), condition)
+
+
+def convnet_pair(spec: Spec, *, size: float, latent: int) -> tuple[ConvnetGenerator, ConvnetDiscriminator]:
+    """Generator and discriminator for pictures [channels, height, width]; `size` 8 is the published width of 768."""
+    _, height, width = spec.shape
+    levels = plan(height, width, size)
+    return ConvnetGenerator(spec, levels, latent), ConvnetDiscriminator(spec, levels)

@@ -1,0 +1,49 @@
+"""The order of the data and the seed of every step, as pure functions: what makes resume exact without stored state."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import torch
+
+
+def mixed_seed(*parts: int | str) -> int:
+    """One 63-bit seed from several parts, the same in every process and on every machine."""
+    digest = hashlib.blake2b("/".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def reseed(seed: int, device: torch.device) -> None:
+    """Seed the generators a step draws from: the CPU's, and the GPU's when the game is played there.
+
+    `torch.manual_seed` would also queue a stack trace for every kind of accelerator that is not in use.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed_all(seed)
+
+
+class Order:
+    """An endless shuffled pass over `count` samples: position p is sample `index` of epoch p // count."""
+
+    def __init__(self, count: int, *seed: int | str) -> None:
+        self.count, self.seed = count, seed
+        self._epochs: dict[int, np.ndarray] = {}
+
+    def indices(self, position: int, length: int) -> np.ndarray:
+        """The samples at positions [position, position + length), across the ends of epochs."""
+        pieces = []
+        while length > 0:
+            epoch, offset = divmod(position, self.count)
+            piece = self._permutation(epoch)[offset : offset + length]
+            pieces.append(piece)
+            position, length = position + len(piece), length - len(piece)
+        return np.concatenate(pieces)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        if epoch not in self._epochs:
+            self._epochs = {kept: order for kept, order in self._epochs.items() if kept >= epoch - 1}
+            seed = mixed_seed(*self.seed, epoch)
+            self._epochs[epoch] = np.random.default_rng(seed).permutation(self.count)
+        return self._epochs[epoch]

@@ -1,0 +1,48 @@
+"""What several recipes share: the default networks behind a judge, spectral normalisation, cosine schedules."""
+
+from __future__ import annotations
+
+import math
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from gannet.augment import Mode, augmentation_for
+from gannet.judge import OBSERVE_EVERY, Judge
+from gannet.networks import default_pair
+from gannet.regularisers import LeCam
+from gannet.spec import Spec
+
+
+def game_networks(
+    spec: Spec,
+    *,
+    size: float,
+    latent: int,
+    count: int,
+    holdout: int,
+    family: str | None = None,
+    normalise: bool = True,
+    spectral: bool = False,
+    augment: Mode = "none",
+    lecam: float | None = None,
+) -> dict[str, nn.Module]:
+    """The default generator and judge for data of this spec: what a recipe that is only a game plays with.
+
+    `normalise=False` keeps batch statistics out of the discriminator (gradient penalties are per sample);
+    `spectral` bounds every layer of the discriminator by its largest singular value (Miyato et al. 2018);
+    `lecam` is the weight of that regulariser.
+    """
+    generator, discriminator = default_pair(spec, size=size, latent=latent, family=family, normalise=normalise)
+    if spectral:
+        for module in discriminator.modules():
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                spectral_norm(module)
+    augmentation, _ = augmentation_for(spec, count, augment, holdout=holdout > 0, every=OBSERVE_EVERY)
+    regularisers = () if lecam is None else (LeCam(weight=lecam),)
+    return {"generator": generator, "judge": Judge(discriminator, augmentation, regularisers)}
+
+
+def cosine(start: float, end: float, seen: int, over: float) -> float:
+    """Half a cosine from `start` to `end` over the first `over` samples, then constant (Huang et al. 2024, app. A)."""
+    share = min(seen / over, 1.0) if over > 0 else 1.0
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

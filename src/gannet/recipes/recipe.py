@@ -1,0 +1,115 @@
+"""The contract of a published system: its knobs, its players, its turns, and one loss method a turn.
+
+A recipe's loss methods return named terms; they never call backward, step or zero_grad and never branch on a
+setting. The engine alone sums, checks, scales, calls backward and steps.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gannet.judge import Judge
+from gannet.spec import Spec
+
+Terms = dict[str, Tensor]
+"""Named scalars of one player's loss; the engine descends their sum."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Who moves, by which loss method, at which steps (`every`), and how many times in a row (`times`)."""
+
+    player: str
+    loss: str
+    every: int = 1
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The schedules' values at one moment of the run."""
+
+    learning_rate: float
+    betas: tuple[float, float] | None = None
+    """Adam's decay rates; None leaves the optimiser's own."""
+    ema_half_life: float = 0.0
+    """Samples after which a weight's share in the average has halved; 0 copies the weights."""
+
+
+@dataclass(kw_only=True)
+class Recipe(ABC):
+    """The interface of a published system. Leaves are dataclasses of its knobs, a docstring under each."""
+
+    citation: ClassVar[str]
+    """BibTeX of the publication."""
+    players: ClassVar[dict[str, tuple[str, ...]]] = {"discriminator": ("judge",), "generator": ("generator",)}
+    """Which networks each player owns."""
+    averaged: ClassVar[tuple[str, ...]] = ("generator",)
+    """Networks of which a moving average is kept; samples are drawn from the average."""
+
+    batch_size: int = 64
+    """Real samples a step shows to the discriminator."""
+    latent: int = 64
+    """Width of the generator's noise."""
+
+    networks: nn.ModuleDict = field(init=False, repr=False, compare=False)
+
+    @property
+    @abstractmethod
+    def turns(self) -> tuple[Turn, ...]:
+        """The order of play within a step."""
+
+    @abstractmethod
+    def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
+        """The networks, by name, for data of this spec: `count` samples to train on and `holdout` beside them.
+
+        `size` is the one dial of capacity (1 = small).
+        """
+
+    @abstractmethod
+    def pace(self, seen: int, total: int) -> Pace:
+        """Learning rate, betas and EMA half-life after `seen` of `total` samples."""
+
+    @abstractmethod
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        """The published optimiser over one player's parameters."""
+
+    def begin(self, seen: int, total: int) -> None:  # noqa: B027 - a hook most games do not need
+        """Set what follows a schedule other than the pace (a penalty weight) before a step."""
+
+    def after_turn(self, turn: Turn) -> None:  # noqa: B027
+        """What a game does after a turn's step (weight clipping, a penalty weight that adapts)."""
+
+    def check(self, spec: Spec) -> None:  # noqa: B027
+        """Raise GannetError when this recipe cannot play on data of this spec."""
+
+    def bind(self, networks: nn.ModuleDict) -> None:
+        """Take the built networks as the players' own."""
+        self.networks = networks
+
+    @property
+    def judge(self) -> Judge:
+        """The discriminator behind its seam."""
+        judge = self.networks["judge"]
+        assert isinstance(judge, Judge)
+        return judge
+
+    def generate(self, count: int, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """`count` fake samples from fresh noise [count, latent], for the given conditions [count, width].
+
+        `truncation` below 1 shrinks the noise: more typical samples, less variety (Brock et al. 2019, 3.1).
+        """
+        generator = self.networks["generator"]
+        device = next(generator.parameters()).device
+        return generator(torch.randn(count, self.latent, device=device) * truncation, condition).float()
+
+    def describe(self) -> dict[str, Any]:
+        """The choices worth telling before training, in short words."""
+        return {}

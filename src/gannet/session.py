@@ -1,0 +1,179 @@
+"""One sitting of training: the budget, the announcement, the play with its interruptions, the outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from gannet.augment import augmentation_for
+from gannet.budget import default_samples, samples_in
+from gannet.domains import Opened
+from gannet.engine import Engine, Precision, Progress
+from gannet.examination import Examination
+from gannet.interruption import Interruption
+from gannet.model import Model, build_networks, recipe_of
+from gannet.recipes import Recipe
+from gannet.run import RunFolder
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sitting ended."""
+
+    status: Literal["finished", "interrupted"]
+    seen: int
+    best_score: float | None
+    run_path: Path
+    message: str
+    """For a person: where the model is, or the exact line that goes on."""
+    signal: int | None = None
+    """Number of the signal that interrupted, when one did."""
+
+    @property
+    def run(self) -> Model:
+        """The model as it stands."""
+        return Model(RunFolder.open(self.run_path))
+
+
+class Session:
+    """A run that is opened, chosen and budgeted, and waits for `play`."""
+
+    def __init__(
+        self, path: Path, settings: dict[str, Any], opened: Opened, *, folder: RunFolder | None, command: str
+    ) -> None:
+        self.run_path, self.settings, self.opened, self.folder = path, settings, opened, folder
+        self.command, self.device = command, settings["device"]
+        self.precision: Precision = settings["precision"]
+        self.recipe: Recipe = recipe_of(settings)
+        self.networks = build_networks(self.recipe, opened.domain.spec, settings)
+        self.rate: float | None = None
+        self.announcement: list[str] = []
+
+    @property
+    def resumed(self) -> bool:
+        """Whether this sitting goes on with an earlier one."""
+        return self.folder is not None
+
+    @property
+    def total(self) -> int:
+        """Samples at which the run ends."""
+        return self.settings["total"]
+
+    def set_budget(self, *, seconds: float | None, samples: int | None) -> None:
+        """Fix the number of samples: as asked, as fits the time, as begun, or as the data and networks suggest."""
+        if samples is not None:
+            self.settings["total"] = samples
+        elif seconds is not None and (not self.resumed or self.settings["seconds"] != seconds):
+            examine = Examination(self.recipe, self.opened, None, self.settings["seed"], self.device)
+            total, self.rate = samples_in(seconds, self._trial, examine.seconds)
+            self.settings["total"] = total
+        elif "total" not in self.settings:
+            self.settings["total"] = default_samples(
+                self.opened.domain.spec, self.networks, self.recipe.latent, self.settings["count"], self.device
+            )
+        self.settings["seconds"] = seconds
+
+    def play(self, report: Callable[[Progress], None] | None = None) -> Outcome:
+        """Train until the budget is spent or a signal asks to stop; either way everything is saved."""
+        if self.folder is None:
+            self.folder = RunFolder.create(self.run_path, self.settings, self.command)
+        with ExitStack() as stack:
+            stack.enter_context(self.folder.hold())
+            interruption = stack.enter_context(Interruption())
+            stack.enter_context(torch.random.fork_rng())
+            self.folder.update_settings(total=self.total, seconds=self.settings["seconds"], finished=False)
+            engine = self._engine(self.networks, self.recipe, total=self.total)
+            self._restore(engine)
+            finished = engine.play(report, lambda: interruption.requested is not None)
+            self.folder.update_settings(finished=finished)
+        return self._outcome(engine, finished, interruption)
+
+    def _engine(self, networks: dict[str, nn.Module], recipe: Recipe, *, total: int) -> Engine:
+        seed = self.settings["seed"]
+        return Engine(
+            recipe,
+            networks,
+            self.opened.train,
+            self.opened.holdout,
+            total=total,
+            seed=seed,
+            device=self.device,
+            precision=self.precision,
+            run=self.folder,
+            examine=Examination(recipe, self.opened, self.folder, seed, self.device),
+        )
+
+    def _trial(self) -> Engine:
+        """An engine of the same game to measure and throw away."""
+        recipe = recipe_of(self.settings)
+        networks = build_networks(recipe, self.opened.domain.spec, self.settings)
+        return self._engine(networks, recipe, total=10**9)
+
+    def _restore(self, engine: Engine) -> None:
+        assert self.folder is not None
+        checkpoint = self.folder.newest()
+        if checkpoint is not None:
+            engine.restore(*checkpoint.read(engine.device))
+        self.folder.rewind_log(engine.seen)
+
+    def _outcome(self, engine: Engine, finished: bool, interruption: Interruption) -> Outcome:
+        path = self.run_path
+        score = "" if engine.best_score is None else f", best score {engine.best_score:.3g}"
+        if finished:
+            message = f"finished at {engine.seen:,} samples{score}; next: gannet sample {path} -n 64"
+        else:
+            message = f"saved at {engine.seen:,} of {self.total:,} samples{score}; go on with: gannet resume {path}"
+        number = interruption.requested
+        return Outcome(
+            "finished" if finished else "interrupted",
+            engine.seen,
+            engine.best_score,
+            path,
+            message,
+            None if number is None else int(number),
+        )
+
+
+def announce(session: Session, found: list[str]) -> list[str]:
+    """What was found, what was chosen and why, and what it will take: the lines before the first sample."""
+    settings, recipe = session.settings, session.recipe
+    said = settings["request"]
+    sizes = {name: sum(weight.numel() for weight in net.parameters()) for name, net in session.networks.items()}
+    networks = ", ".join(f"{name} {_millions(size)}" for name, size in sizes.items() if size)
+    _, augmentation = augmentation_for(
+        session.opened.domain.spec, settings["count"], settings["knobs"].get("augment", "none"), holdout=settings["holdout"] > 0
+    )
+    lines = [f"found   {found[0]}", *(f"        {line}" for line in found[1:])]
+    why = "as asked" if said["recipe"] else "the default: stable, covers every mode"
+    lines.append(f"chose   recipe {settings['recipe']} ({why})")
+    lines.append(f"        networks: {networks} (size {settings['size']:g}); batch {recipe.batch_size}")
+    lines += [f"        {name}: {choice}" for name, choice in recipe.describe().items()]
+    lines.append(f"        {augmentation}")
+    lines.append(f"takes   {_takes(session)}")
+    lines.append(f"{'goes on' if session.resumed else 'into   '} {session.run_path}")
+    return lines
+
+
+def _takes(session: Session) -> str:
+    settings = session.settings
+    passes = session.total / max(settings["count"], 1)
+    where = f"{session.device}, {torch.get_num_threads()} threads" if session.device == "cpu" else session.device
+    text = f"{session.total:,} samples ({passes:,.0f} passes over the data) on {where}, {settings['precision']}"
+    if session.rate is not None:
+        text += f"; about {_duration(settings['seconds'])} at {session.rate:,.0f} samples/s"
+    return text
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.2f} M" if count >= 1e5 else f"{count / 1e3:.0f} k"
+
+
+def _duration(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(seconds))

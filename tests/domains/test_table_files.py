@@ -1,0 +1,111 @@
+"""Reading and writing table files: delimiters, encodings, and the errors that name line and cause."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+
+from gannet.domains.table_files import MOST_COLUMNS, read_parquet, read_text, suffix_of, target, write_json, write_text
+from gannet.errors import GannetError
+
+ROWS = "a,b\n1,x\n2,y\n3,z\n"
+
+
+def written(tmp_path, content, name="t.csv"):
+    path = tmp_path / name
+    path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+    return path
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(tmp_path, delimiter):
+    table = read_text(written(tmp_path, ROWS.replace(",", delimiter)))
+    assert table.names == ["a", "b"] and table.delimiter == delimiter
+    assert [column.objects().tolist() for column in table.columns] == [["1", "2", "3"], ["x", "y", "z"]]
+
+
+def test_a_semicolon_file_with_decimal_commas_is_not_taken_for_commas(tmp_path):
+    table = read_text(written(tmp_path, "a;b\n1,5;2,5\n3,5;4,5\n"))
+    assert table.delimiter == ";" and len(table.columns) == 2
+
+
+def test_byte_order_marks_crlf_blank_lines_and_quoted_newlines_are_read(tmp_path):
+    table = read_text(written(tmp_path, b'\xef\xbb\xbfa,b\r\n"x, \r\ny",2\r\n\r\nz,3\r\n'))
+    assert table.names == ["a", "b"]
+    assert table.columns[0].objects().tolist() == ["x, \r\ny", "z"]
+
+
+def test_utf_16_from_a_spreadsheet_is_read(tmp_path):
+    table = read_text(written(tmp_path, "a,b\nå,1\n".encode("utf-16")))
+    assert table.columns[0].levels == ["å"]
+
+
+def test_gzip_is_read(tmp_path):
+    assert read_text(written(tmp_path, gzip.compress(ROWS.encode()), "t.csv.gz")).names == ["a", "b"]
+
+
+def test_an_unnamed_first_column_is_taken_as_a_saved_index(tmp_path):
+    table = read_text(written(tmp_path, ",a\n0,5\n1,6\n"))
+    assert table.names == ["Unnamed: 0", "a"] and "row index" in table.warnings[0]
+
+
+def test_a_file_that_seems_to_lack_its_header_is_warned_about(tmp_path):
+    assert "header" in read_text(written(tmp_path, "1,2\n3,4\n")).warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "empty"),
+        ("a,b\n1,2\n3\n", "line 3: 1 fields, the header has 2"),
+        ("a,b\n1,2,9\n", "line 2: 3 fields, the header has 2"),
+        ('a,b\n"x\ny",2\n3\n', "line 4: 1 fields"),
+        ("a,a\n1,2\n", "2 columns are called 'a'"),
+        ("a,b,\n1,2,3\n", "column 3 has no name"),
+        (b"a,b\n1,2\n\xe9,4\n", r"line 3: byte 8 \(0xe9\) is not UTF-8"),
+        (b"a,b\n1,\x002\n", "line 2: byte 6 is NUL"),
+        ('a,b\n"x,2\n', "line 2: .*end of data"),
+        (",".join(f"c{index}" for index in range(MOST_COLUMNS + 1)) + "\n", "5,001 columns, the limit is 5,000"),
+    ],
+)
+def test_what_is_not_a_table_is_refused_with_its_line_and_cause(tmp_path, content, message):
+    with pytest.raises(GannetError, match=message):
+        read_text(written(tmp_path, content))
+
+
+def test_a_cut_gzip_a_missing_file_and_a_false_parquet_are_refused(tmp_path):
+    cut = gzip.compress(ROWS.encode() * 99)[:-20]
+    for path in (written(tmp_path, cut, "t.csv.gz"), written(tmp_path, ROWS, "u.csv.gz"), tmp_path / "none.csv"):
+        with pytest.raises(GannetError, match=path.name):
+            read_text(path)
+    pytest.importorskip("pyarrow")
+    with pytest.raises(GannetError, match="not a whole Parquet file"):
+        read_parquet(written(tmp_path, ROWS, "t.parquet"))
+
+
+def test_suffixes_are_read_and_completed(tmp_path):
+    assert suffix_of(tmp_path / "A.CSV.GZ") == ".csv.gz"
+    assert target(tmp_path / "rows").name == "rows.csv"
+    assert target(tmp_path) == tmp_path / "samples.csv"
+    with pytest.raises(GannetError, match="'.xlsx'"):
+        target(tmp_path / "rows.xlsx")
+
+
+def test_what_is_written_is_read_back_and_the_same_table_gives_the_same_bytes(tmp_path):
+    columns = [np.array(["1", "", 'quo"te'], dtype=object), np.array(["a,b", "line\nbreak", "é"], dtype=object)]
+    for name in ("new/t.csv", "t.tsv", "t.csv.gz"):
+        path = tmp_path / name
+        write_text(path, ["p", "q"], columns, "\t" if "tsv" in name else ",")
+        first = path.read_bytes()
+        write_text(path, ["p", "q"], columns, "\t" if "tsv" in name else ",")
+        assert path.read_bytes() == first
+        assert [column.objects().tolist() for column in read_text(path).columns] == [list(c) for c in columns]
+
+
+def test_json_is_rows_with_nulls(tmp_path):
+    write_json(tmp_path / "t.json", ["a", "b"], [[1, None], ["x", "y"]])
+    import json
+
+    assert json.loads((tmp_path / "t.json").read_text()) == [{"a": 1, "b": "x"}, {"a": None, "b": "y"}]

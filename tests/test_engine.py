@@ -1,0 +1,263 @@
+"""The engine's promises: turns, clocks, exact resume, averages, accumulation, and moves that are not finite."""
+
+import copy
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gannet.domains.domain import ArrayDataset
+from gannet.engine import PERSISTENT, Engine
+from gannet.errors import GannetError
+from gannet.order import Order, mixed_seed
+from gannet.recipes.gan import GAN
+from gannet.recipes.r3gan import R3GAN
+from gannet.recipes.recipe import Terms, Turn
+from gannet.recipes.wgan_gp import WGANGP
+from gannet.run import RunFolder
+from gannet.spec import Spec
+
+SPEC = Spec("points", (2,))
+
+
+def data(count: int = 300) -> ArrayDataset:
+    torch.manual_seed(0)
+    return ArrayDataset(torch.randn(count, 2))
+
+
+def engine(recipe=None, *, total=320, run=None, seed=5, examine=None, **options) -> Engine:
+    recipe = recipe or R3GAN(batch_size=16, latent=4)
+    torch.manual_seed(2)
+    networks = recipe.build(SPEC, size=0.25, count=300, holdout=0)
+    return Engine(recipe, networks, data(), total=total, seed=seed, run=run, examine=examine, **options)
+
+
+def flat(tensors: dict[str, dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {f"{group}/{name}": value for group, named in tensors.items() for name, value in named.items()}
+
+
+def assert_equal(first: Engine, second: Engine) -> None:
+    ours, theirs = flat(first.tensors()), flat(second.tensors())
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_the_order_visits_every_sample_once_an_epoch_and_is_a_pure_function() -> None:
+    order = Order(10, 3, "turn", 0)
+    stream = order.indices(0, 35)
+    for epoch in range(3):
+        assert sorted(stream[epoch * 10 : epoch * 10 + 10]) == list(range(10))
+    assert np.array_equal(Order(10, 3, "turn", 0).indices(17, 9), stream[17:26])
+    assert not np.array_equal(Order(10, 4, "turn", 0).indices(0, 10), stream[:10])
+
+
+def test_a_batch_larger_than_the_data_spans_epochs() -> None:
+    assert len(Order(3, 0).indices(2, 10)) == 10
+
+
+def test_mixed_seeds_do_not_collide_across_their_parts() -> None:
+    assert mixed_seed(1, 23) != mixed_seed(12, 3)
+
+
+@pytest.mark.parametrize(
+    "recipe", [R3GAN(batch_size=16, latent=4), GAN(batch_size=16, lecam=0.3), WGANGP(batch_size=16)], ids=lambda r: type(r).__name__
+)
+@pytest.mark.parametrize("stop_after", [1, 7])
+def test_a_resumed_game_is_bit_equal_to_an_uninterrupted_one(recipe, stop_after: int, tmp_path: Path) -> None:
+    whole = engine(copy.deepcopy(recipe))
+    whole.play()
+
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    first = engine(copy.deepcopy(recipe), run=run)
+    steps = iter(range(100))
+    assert not first.play(stop=lambda: next(steps) >= stop_after)
+    second = engine(copy.deepcopy(recipe), run=run)
+    kept = run.newest()
+    assert kept is not None and kept.seen == stop_after * 16
+    second.restore(*kept.read())
+    assert second.play()
+
+    assert_equal(whole, second)
+    assert whole.state() == second.state()
+
+
+def test_the_log_of_a_resumed_game_equals_that_of_an_uninterrupted_one(tmp_path: Path) -> None:
+    def lines(run: RunFolder) -> list[dict]:
+        return [{key: value for key, value in line.items() if key != "time"} for line in run.read_log()]
+
+    whole = RunFolder.create(tmp_path / "whole", {}, "test")
+    engine(run=whole, total=3200).play()
+    broken = RunFolder.create(tmp_path / "broken", {}, "test")
+    first = engine(run=broken, total=3200)
+    steps = iter(range(1000))
+    first.play(stop=lambda: next(steps) >= 77)
+    for _ in range(9):
+        first.step()
+    second = engine(run=broken, total=3200)
+    second.restore(*broken.newest().read())
+    broken.rewind_log(second.seen)
+    second.play()
+    assert lines(whole) == lines(broken)
+
+
+def test_only_the_player_whose_turn_it_is_moves() -> None:
+    game = engine()
+    before = {name: value.clone() for name, value in game.networks.named_parameters()}
+    turn = game.recipe.turns[0]
+    game._move(turn, np.arange(16))
+    moved = {name.split(".")[0] for name, value in game.networks.named_parameters() if not torch.equal(value, before[name])}
+    assert moved == {"judge"}
+
+
+def test_turns_come_as_often_as_they_say() -> None:
+    played: list[str] = []
+
+    @dataclass(kw_only=True)
+    class Counting(R3GAN):
+        @property
+        def turns(self) -> tuple[Turn, ...]:
+            return (
+                Turn("discriminator", "discriminator", times=2),
+                Turn("discriminator", "lazy", every=3),
+                Turn("generator", "generator"),
+            )
+
+        def lazy(self, real: Tensor, condition: Tensor | None) -> Terms:
+            return super().discriminator(real, condition)
+
+        def after_turn(self, turn: Turn) -> None:
+            played.append(turn.loss)
+
+    engine(Counting(batch_size=16, latent=4), total=96).play()
+    assert (played.count("discriminator"), played.count("lazy"), played.count("generator")) == (12, 2, 6)
+
+
+def test_accumulating_micro_batches_gives_the_gradient_of_the_whole_batch() -> None:
+    gradients = []
+    for micro in (None, 4):
+        torch.set_default_dtype(torch.float64)
+        try:
+            game = engine(R3GAN(batch_size=16, latent=4, gamma=1.0), micro_batch=micro)
+            # The same noise whatever the micro-batch: draw it from the samples' own count.
+            game.recipe.generate = lambda count, condition: game.networks["generator"](torch.ones(count, 4), None)
+            game.train.samples = game.train.samples.double()
+            game._move(game.recipe.turns[0], np.arange(16))
+            gradients.append([weight.grad.clone() for weight in game.parameters["discriminator"]])
+        finally:
+            torch.set_default_dtype(torch.float32)
+    for whole, accumulated in zip(*gradients, strict=True):
+        assert torch.allclose(whole, accumulated, rtol=1e-10, atol=1e-12)
+
+
+def test_the_average_follows_with_its_half_life() -> None:
+    game = engine()
+    with torch.no_grad():
+        for weight in game.average_weights:
+            weight.zero_()
+        for weight in game.followed_weights:
+            weight.fill_(1.0)
+    for _ in range(10):
+        game._average(half_life=160)
+    assert all(torch.allclose(weight, torch.full_like(weight, 0.5)) for weight in game.average_weights)
+    game._average(half_life=0)
+    assert all(torch.equal(weight, torch.ones_like(weight)) for weight in game.average_weights)
+
+
+class Poisoned(ArrayDataset):
+    """Turns chosen reads into NaN: a planted failure."""
+
+    def __init__(self, poison) -> None:
+        super().__init__(data().samples)
+        self.poison, self.reads = poison, 0
+
+    def read(self, indices):
+        self.reads += 1
+        samples, condition = super().read(indices)
+        return (samples * math.nan if self.poison(self.reads) else samples), condition
+
+
+def test_a_single_move_that_is_not_finite_changes_nothing_and_is_told() -> None:
+    game = engine()
+    game.train = Poisoned(lambda read: True)
+    before = copy.deepcopy(flat(game.tensors()))
+    game._move(game.recipe.turns[0], np.arange(16))
+    after = flat(game.tensors())
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
+    assert game.skipped == 1 and "discriminator" in game.notes[0] and "r1" in game.notes[0]
+
+
+def test_the_game_goes_on_after_a_single_bad_move() -> None:
+    game = engine()
+    game.train = Poisoned(lambda read: read == 5)
+    assert game.play()
+    assert game.skipped == 1
+    assert all(torch.isfinite(value).all() for value in flat(game.tensors()).values())
+
+
+def test_persistent_bad_moves_stop_the_game_and_name_every_term(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    game = engine(run=run, total=16_000)
+    game.train = Poisoned(lambda read: read > 20)
+    with pytest.raises(GannetError, match=rf"{PERSISTENT} moves in a row.*adversarial.*"):
+        game.play()
+    assert len([line for line in run.read_log() if line["event"] == "skipped"]) == PERSISTENT
+
+
+def test_examinations_come_evenly_and_the_best_is_kept(tmp_path: Path) -> None:
+    scores = iter([3.0, 1.0, 2.0, math.nan] + [5.0] * 16)
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    game = engine(run=run, total=3200, examine=lambda seen: next(scores))
+    game.play()
+    told = [line for line in run.read_log() if line["event"] == "score"]
+    assert [line["seen"] for line in told] == list(range(160, 3201, 160))
+    assert game.best_score == 1.0
+    assert run.best().seen == 320 and run.newest().seen == 3200
+
+
+def test_an_examination_does_not_change_the_course_of_the_game() -> None:
+    watched, blind = engine(examine=lambda seen: float(torch.randn(1))), engine()
+    watched.play()
+    blind.play()
+    assert_equal(watched, blind)
+
+
+def test_progress_names_every_term_and_ends_at_the_total() -> None:
+    reports = []
+    engine().play(reports.append)
+    assert reports[-1].seen == reports[-1].total == 320
+    assert set(reports[-1].terms["discriminator"]) == {"adversarial", "r1", "r2"}
+    assert set(reports[-1].terms["generator"]) == {"adversarial"}
+    assert 0 <= reports[-1].balance <= 1
+
+
+def test_bfloat16_keeps_weights_and_penalties_in_float32() -> None:
+    game = engine(precision="bf16")
+    game.play()
+    assert all(value.dtype == torch.float32 for value in game.networks.parameters())
+    assert all(term.dtype == torch.float32 for terms in game.terms.values() for term in terms.values())
+    assert all(torch.isfinite(weight).all() for weight in game.networks.parameters())
+
+
+def test_networks_without_batch_statistics_are_judged_in_one_pass() -> None:
+    from gannet.judge import Judge
+
+    class Normalised(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+        def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+            return self.net(x)[:, 0]
+
+    judge = Judge(Normalised())
+    assert not judge.joint
+    real, fake = torch.randn(8, 2), torch.randn(8, 2) + 5
+    twin = copy.deepcopy(judge)
+    expected = twin.discriminator(real), twin.discriminator(fake)
+    for ours, theirs in zip(judge.pair(real, fake), expected, strict=True):
+        assert torch.equal(ours, theirs)
