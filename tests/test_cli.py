@@ -291,7 +291,7 @@ def test_ctrl_c_before_training_leaves_with_130(
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:
-    for arguments in (["list"], ["--help"], []):
+    for arguments in (["train", "--help"], ["--version"], []):
         reader, writer = os.pipe()
         os.close(reader)
         done = subprocess.run([*COMMAND, *arguments], stdout=writer, stderr=subprocess.PIPE, text=True, env=CHILD)
@@ -369,12 +369,8 @@ RING = ("toy:ring", "batch_size=32", "points=400")
 def ring_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run trained by `gannet train toy:ring`, to look at only."""
     folder = tmp_path_factory.mktemp("ring") / "run"
-    done = run("train", *RING, "--samples", "2k", "--out", str(folder))
+    done = run("train", *RING, "--samples", "640", "--out", str(folder))
     assert done.returncode == 0, done.stderr
-    assert "found" in done.stdout
-    assert "2,000/2,000 samples" in done.stdout or "samples" in done.stdout
-    assert "discriminator: adversarial" in done.stdout
-    assert "Traceback" not in done.stderr
     return folder
 
 
@@ -383,14 +379,25 @@ def test_train_says_what_it_found_and_chose_and_where_the_run_is(
 ) -> None:
     answer = Answer(capsys, "train", *RING, "--samples", "320", "--recipe", "gan", "--out", "ring")
     assert answer.code == 0, answer.err
-    for part in ("400", "recipe gan", "ring", "100%", "finished at 320 samples"):
+    for part in ("400", "recipe gan", "100%", "discriminator: real", "balance: ", "finished at 320 samples"):
         assert part in answer.out
     assert (elsewhere / "ring" / "settings.json").is_file()
     recorded = json.loads((elsewhere / "ring" / "settings.json").read_text())["settings"]
     assert recorded["knobs"]["batch_size"] == 32
 
 
-def test_the_same_command_goes_on_and_an_unknown_setting_is_refused(
+def test_digits_train_and_draw_the_label_that_is_asked_for(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained = Answer(capsys, "train", "digits", "--samples", "128", "--size", "0.25", "--recipe", "lsgan", "--out", "d")
+    assert trained.code == 0, trained.err
+    assert "1,797 pictures" in trained.out
+    drawn = Answer(capsys, "sample", "d", "-n", "3", "--where", "label=7", "--out", "sevens")
+    assert drawn.code == 0, drawn.err
+    assert len(list((elsewhere / "sevens").rglob("*.png"))) >= 3
+    assert "label=77" in refusal(capsys, "sample", "d", "--where", "label=77")
+    assert "did you mean 'label'?" in refusal(capsys, "sample", "d", "--where", "labl=7")
+
+
+def test_an_unknown_setting_is_refused_before_anything_is_written(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     told = refusal(capsys, "train", *RING, "--samples", "320", "batchsize=8")
@@ -440,7 +447,7 @@ def test_inspect_says_what_a_source_is(elsewhere: Path, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_is_saved_and_the_line_it_prints_goes_on(
-    number: signal.Signals, code: int, elsewhere: Path
+    number: signal.Signals, code: int, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = subprocess.Popen(
         [*COMMAND, "train", *RING, "--samples", "50M", "--out", "long"],
@@ -462,12 +469,12 @@ def test_an_interrupted_run_is_saved_and_the_line_it_prints_goes_on(
     match = re.search(r"saved at ([\d,]+) of .*; go on with: gannet (.*)\n", out)
     assert match, out
     seen = int(match[1].replace(",", ""))
-    done = run(*match[2].split(), "--samples", str(seen + 3200))
-    assert done.returncode == 0, done.stderr
-    assert "goes on" in done.stdout
-    finished = re.search(r"finished at ([\d,]+) samples", done.stdout)
+    answer = Answer(capsys, *match[2].split(), "--samples", str(seen + 320))
+    assert answer.code == 0, answer.err
+    assert "goes on" in answer.out
+    finished = re.search(r"finished at ([\d,]+) samples", answer.out)
     assert finished
-    assert int(finished[1].replace(",", "")) >= seen + 3200
+    assert int(finished[1].replace(",", "")) >= seen + 320
 
 
 def test_from_python_the_same_is_a_call(elsewhere: Path) -> None:

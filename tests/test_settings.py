@@ -91,7 +91,15 @@ def test_knobs_are_the_fields_with_their_docstrings_inherited_ones_included() ->
     assert found["betas"].type == "2 values separated by commas: a number, a number"
     assert found["loss"].type == "hinge or logistic"
     assert found["gamma"].type == "number or none"
+    assert found["smooth"].type == "yes or no"
     assert found["smooth"].help == ""
+
+
+def test_what_a_setting_takes_is_told_in_words_with_none_last() -> None:
+    assert describe(int) == "a whole number"
+    assert describe(bool | None) == "yes, no or none"
+    assert describe(None | Literal["a", "b"] | int) == "a, b, a whole number or none"
+    assert describe(tuple[str, ...]) == "any number of values separated by commas, each text"
 
 
 def test_a_leaf_that_only_changes_a_default_keeps_the_parents_help() -> None:

@@ -405,7 +405,7 @@ def _columns(rows: Sequence[tuple[str, str]]) -> str:
     width = max(40, min(110, shutil.get_terminal_size().columns) - indent)
     lines = []
     for left, right in rows:
-        first, *rest = textwrap.wrap(right, width) or [""]
+        first, *rest = textwrap.wrap(right, width, break_on_hyphens=False) or [""]
         lines += [f"  {left}".ljust(indent) + first, *(" " * indent + more for more in rest)]
     return "\n".join(lines)
 

@@ -62,7 +62,7 @@ def _embedder(model: Model, inception: str | Path | None) -> tuple[Callable[[Ten
     if model.spec.kind != "images":
         raise GannetError(f"inception={inception}: Inception features are for pictures, this run makes {model.spec.kind}")
     network = InceptionFeatures.from_file(Path(inception))
-    return _in_chunks(lambda samples: network.embed(pictures(model, samples))), network.name, RESIZE_RULE
+    return _in_chunks(lambda samples: network.embed(samples)), network.name, RESIZE_RULE
 
 
 def _in_chunks(embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

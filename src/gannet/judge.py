@@ -7,6 +7,7 @@ recipe never knows of it. With nothing hung, the judge is its discriminator, bit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ class Regulariser(nn.Module):
     """A term over a pair of logits, added to the discriminator's loss; its state lives in buffers."""
 
     name: str
+    requires_anchored_losses: ClassVar[bool] = False
+    """Whether it reads the level of the logits, which relativistic games leave free."""
 
     def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """A scalar from logits [batch] and [batch]."""

@@ -104,26 +104,28 @@ def _attribute_docstrings(cls: type) -> dict[str, str]:
 
 def describe(annotation: Any) -> str:
     """What a setting of this annotation takes, in words: "a whole number", "a number or none", "hinge or lsgan"."""
-    plain = {int: "a whole number", float: "a number", bool: "yes or no", str: "text", Path: "a path"}
+    words = _choices_in_words(annotation)
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+
+
+def _choices_in_words(annotation: Any) -> list[str]:
+    """Each thing the annotation takes; none last, wherever a union has it."""
+    plain = {int: "a whole number", float: "a number", str: "text", Path: "a path", types.NoneType: "none"}
     if annotation in plain:
-        return plain[annotation]
-    if annotation is types.NoneType:
-        return "none"
+        return [plain[annotation]]
+    if annotation is bool:
+        return ["yes", "no"]
     arguments = typing.get_args(annotation)
     match _shape(annotation):
         case "literal":
-            return _either([show(choice) for choice in arguments])
+            return [show(choice) for choice in arguments]
         case "union":
-            # "a number, none" reads better with none last, wherever the annotation has it
-            return _either([describe(part) for part in sorted(arguments, key=lambda part: part is types.NoneType)])
+            parts = sorted(arguments, key=lambda part: part is types.NoneType)
+            return [word for part in parts for word in _choices_in_words(part)]
         case "sequence":
-            return f"any number of values separated by commas, each {describe(arguments[0])}"
+            return [f"any number of values separated by commas, each {describe(arguments[0])}"]
         case "tuple":
-            return f"{len(arguments)} values separated by commas: {', '.join(map(describe, arguments))}"
-
-
-def _either(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+            return [f"{len(arguments)} values separated by commas: {', '.join(map(describe, arguments))}"]
 
 
 def _shape(annotation: Any) -> Literal["literal", "union", "sequence", "tuple"]:

@@ -75,7 +75,8 @@ def test_digits_are_ten_classes_of_grey_pictures_with_a_share_held_out(tmp_path:
         (noise(9, 4, 6, 5), (4, 6, 5)),
         (noise(9, 6, 5, 1), (1, 6, 5)),
         (torch.from_numpy(noise(9, 3, 6, 4)), (3, 6, 4)),
-        (noise(9, 3, 6, 4), (4, 4, 6)[:1] + (3, 6)),
+        (noise(9, 4, 6, 4), (4, 4, 6)),
+        (torch.from_numpy(noise(9, 4, 6, 4)), (4, 6, 4)),
     ],
 )
 def test_array_axes_are_told_apart(tmp_path: Path, array: Any, shape: tuple[int, ...]) -> None:

@@ -361,7 +361,7 @@ def test_the_three_fits_crop_pad_and_squash(tmp_path: Path, cache: Path) -> None
         decoded(opened(tmp_path, cache, resolution=20, fit=fit))[0, ..., 0].astype(int)
         for fit in ("crop", "pad", "squash")
     )
-    assert (crop > 250).all()
+    assert (crop > 230).all()
     assert (pad[:5] == 0).all() and (pad[15:] == 0).all() and pad[10, 10] > 250
     assert squash[10, 10] > 250 and (squash[:, :3] < 5).all() and (squash[:, 8] > 250).all()
 

@@ -9,7 +9,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from gannet.augment import Mode, augmentation_for
 from gannet.judge import OBSERVE_EVERY, Judge
 from gannet.networks import default_pair
-from gannet.regularisers import LeCam
+from gannet.regularisers import lecam as regularisers_of
 from gannet.spec import Spec
 
 
@@ -28,18 +28,23 @@ def game_networks(
 ) -> dict[str, nn.Module]:
     """The default generator and judge for data of this spec: what a recipe that is only a game plays with.
 
-    `normalise=False` keeps batch statistics out of the discriminator (gradient penalties are per sample);
+    `family` is for pictures; flat data takes perceptrons. `normalise=False` keeps batch statistics out of the discriminator (gradient penalties are per sample);
     `spectral` bounds every layer of the discriminator by its largest singular value (Miyato et al. 2018);
     `lecam` is the weight of that regulariser.
     """
-    generator, discriminator = default_pair(spec, size=size, latent=latent, family=family, normalise=normalise)
+    pictures = len(spec.shape) == 3
+    generator, discriminator = default_pair(
+        spec, size=size, latent=latent, family=family if pictures else None, normalise=normalise
+    )
     if spectral:
         for module in discriminator.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
+                if not module.weight.any():
+                    # A layer that starts at zero has no direction to divide by.
+                    nn.init.kaiming_normal_(module.weight, a=0.2)
                 spectral_norm(module)
     augmentation, _ = augmentation_for(spec, count, augment, holdout=holdout > 0, every=OBSERVE_EVERY)
-    regularisers = () if lecam is None else (LeCam(weight=lecam),)
-    return {"generator": generator, "judge": Judge(discriminator, augmentation, regularisers)}
+    return {"generator": generator, "judge": Judge(discriminator, augmentation, regularisers_of(lecam))}
 
 
 def cosine(start: float, end: float, seen: int, over: float) -> float:
