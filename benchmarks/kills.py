@@ -21,7 +21,19 @@ from pathlib import Path
 from gannet.run import RunFolder
 
 SAMPLES = 40_000
-STAGES = ("folder", "file", "manifest", "rename", "prune")
+STAGES = (
+    "save:begin",
+    "save:networks",
+    "save:averages",
+    "save:optimisers",
+    "save:state",
+    "save:filled",
+    "save:renamed",
+    "save:prune",
+    "save:pruned",
+    "prune:renamed",
+)
+"""Fault points inside a save (see `gannet.checkpoint.fault`), in their order."""
 
 
 def command(out: Path) -> list[str]:
@@ -73,8 +85,12 @@ def main() -> None:
         equal = killed = 0
         for index in range(arguments.saves):
             out = Path(folder) / f"save-{index}"
-            stage, number = STAGES[index % len(STAGES)], draw.randrange(1, 15)
-            killed += train(out, GANNET_FAULT=f"{stage}:{number}").wait() == -9
+            child = train(out)
+            # Let some saves go by undisturbed, then die at the stage within the next one.
+            time.sleep(draw.uniform(0.0, 0.8) * length)
+            child.kill()
+            child.wait()
+            killed += train(out, GANNET_FAULT=STAGES[index % len(STAGES)]).wait() == -9
             train(out).wait()
             equal += digest(out) == wanted
         print(f"killed inside a save: {killed} of {arguments.saves}, {equal} end bit-equal")

@@ -79,9 +79,9 @@ def _network(height: int, width: int, classes: int) -> nn.Module:
     """Three convolutions; the first two halve the picture."""
     sides = (-(-height // 4)) * (-(-width // 4))
     return nn.Sequential(
-        *_convolution(1, 16, nn.MaxPool2d(2, ceil_mode=True)),
-        *_convolution(16, 32, nn.MaxPool2d(2, ceil_mode=True)),
-        *_convolution(32, 64, nn.Identity()),
+        *_convolution(1, 24, nn.MaxPool2d(2, ceil_mode=True)),
+        *_convolution(24, 48, nn.MaxPool2d(2, ceil_mode=True)),
+        *_convolution(48, 64, nn.Identity()),
         nn.Flatten(),
         nn.Dropout(0.2),
         nn.Linear(64 * sides, classes),

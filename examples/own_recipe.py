@@ -52,4 +52,6 @@ engine = Engine(
 engine.play()
 with engine.averaged():
     samples = recipe.generate(500)
-print(f"500 samples, spread {samples.std(0).numpy().round(2)} (real: {opened.train.read(range(500))[0].std(0).numpy().round(2)})")
+print(
+    f"500 samples, spread {samples.std(0).numpy().round(2)} (real: {opened.train.read(range(500))[0].std(0).numpy().round(2)})"
+)

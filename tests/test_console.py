@@ -126,7 +126,7 @@ def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_terminal_is_given_back_when_training_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
-    with pytest.raises(RuntimeError), TrainingDisplay(stream) as display:  # noqa: PT012
+    with pytest.raises(RuntimeError), TrainingDisplay(stream) as display:
         display.report(progress(40_000))
         raise RuntimeError
     assert stream.getvalue().rstrip("\n").endswith("\x1b[?25h")

@@ -65,7 +65,9 @@ def test_mixed_seeds_do_not_collide_across_their_parts() -> None:
 
 
 @pytest.mark.parametrize(
-    "recipe", [R3GAN(batch_size=16, latent=4), GAN(batch_size=16, lecam=0.3), WGANGP(batch_size=16)], ids=lambda r: type(r).__name__
+    "recipe",
+    [R3GAN(batch_size=16, latent=4), GAN(batch_size=16, lecam=0.3), WGANGP(batch_size=16)],
+    ids=lambda r: type(r).__name__,
 )
 @pytest.mark.parametrize("stop_after", [1, 7])
 def test_a_resumed_game_is_bit_equal_to_an_uninterrupted_one(recipe, stop_after: int, tmp_path: Path) -> None:
@@ -110,7 +112,9 @@ def test_only_the_player_whose_turn_it_is_moves() -> None:
     before = {name: value.clone() for name, value in game.networks.named_parameters()}
     turn = game.recipe.turns[0]
     game._move(turn, np.arange(16))
-    moved = {name.split(".")[0] for name, value in game.networks.named_parameters() if not torch.equal(value, before[name])}
+    moved = {
+        name.split(".")[0] for name, value in game.networks.named_parameters() if not torch.equal(value, before[name])
+    }
     assert moved == {"judge"}
 
 

@@ -1,7 +1,7 @@
 """What the command line and Python callers share: prepare a session, train, resume, load, evaluate, inspect.
 
-    run = gannet.train("photos/", time="10m")
-    run.sample(16, seed=0)
+run = gannet.train("photos/", time="10m")
+run.sample(16, seed=0)
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def recipe_names(incomplete: str) -> list[str]:
     for statement in registry.body:
         match statement:
             case ast.AnnAssign(target=ast.Name(id="RECIPES"), value=ast.Dict(keys=names)):
-                keys = [name.value for name in names if isinstance(name, ast.Constant)]
+                keys = [name.value for name in names if isinstance(name, ast.Constant) and isinstance(name.value, str)]
     return [key for key in keys if key.startswith(incomplete)]
 
 

@@ -112,7 +112,9 @@ class ConditionPrior:
         wanted: dict[str, Any] = {}
         for name, value in where.items():
             if name not in known:
-                raise GannetError(f"where {name}={value}: this run has no condition {name!r}; {did_you_mean(name, known)}")
+                raise GannetError(
+                    f"where {name}={value}: this run has no condition {name!r}; {did_you_mean(name, known)}"
+                )
             field = known[name]
             if field.levels is None:
                 wanted[name] = tuple((number - field.mean) / field.scale for number in _range(name, value))

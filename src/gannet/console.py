@@ -108,7 +108,7 @@ def picture(progress: Progress, width: int) -> Group:
     for player, terms in progress.terms.items():
         rows.add_row(Text(player, style="dim"), Text(terms_in_words(terms)))
     rows.add_row(Text("balance", style="dim"), Text(balance_in_words(progress.balance), style=_mood(progress.balance)))
-    rows.add_row(Text("sample score", style="dim"), Text(f"{score_in_words(progress)}, lower is better"))
+    rows.add_row(Text("sample score (lower is better)", style="dim"), Text(score_in_words(progress)))
     return Group(bar, rows)
 
 

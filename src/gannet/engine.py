@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from gannet.checkpoint import load_into
 from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
 from gannet.order import Order, mixed_seed, reseed
-from gannet.checkpoint import load_into
 
 if TYPE_CHECKING:
     from gannet.domains.domain import Dataset
@@ -107,9 +107,7 @@ class Engine:
 
     # -- playing ------------------------------------------------------------------------------------------------
 
-    def play(
-        self, report: Callable[[Progress], None] | None = None, stop: Callable[[], bool] = lambda: False
-    ) -> bool:
+    def play(self, report: Callable[[Progress], None] | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
         """Step until the clock reaches the total; False when `stop` ended it early (after saving)."""
         started, first, reported, saved = time.monotonic(), self.seen, 0.0, time.monotonic()
         while self.seen < self.total:

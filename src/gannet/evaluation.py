@@ -60,7 +60,9 @@ def _embedder(model: Model, inception: str | Path | None) -> tuple[Callable[[Ten
     if inception is None:
         return _in_chunks(model.domain.embed), model.domain.embedder, None
     if model.spec.kind != "images":
-        raise GannetError(f"inception={inception}: Inception features are for pictures, this run makes {model.spec.kind}")
+        raise GannetError(
+            f"inception={inception}: Inception features are for pictures, this run makes {model.spec.kind}"
+        )
     network = InceptionFeatures.from_file(Path(inception))
     return _in_chunks(lambda samples: network.embed(samples)), network.name, RESIZE_RULE
 

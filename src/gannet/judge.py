@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-
 OBSERVE_EVERY = 8
 """Steps between two looks at held-out samples."""
 

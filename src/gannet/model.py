@@ -83,9 +83,7 @@ class Model:
             condition = self.prior.draw(n, mixed_seed(seed, "condition"), where)
         return self.draw_for(condition, n, seed=seed, truncation=truncation), condition
 
-    def draw_for(
-        self, condition: Tensor | None, n: int, *, seed: int = 0, truncation: float | None = None
-    ) -> Tensor:
+    def draw_for(self, condition: Tensor | None, n: int, *, seed: int = 0, truncation: float | None = None) -> Tensor:
         """Encoded samples [n, *shape] for given conditions [n, width]."""
         pieces = []
         with torch.random.fork_rng(), torch.no_grad():
@@ -125,4 +123,3 @@ def build_networks(recipe: Recipe, spec: Spec, settings: Mapping[str, Any]) -> d
     with torch.random.fork_rng():
         torch.manual_seed(mixed_seed(settings["seed"], "networks"))
         return recipe.build(spec, size=settings["size"], count=settings["count"], holdout=settings["holdout"])
-

@@ -148,7 +148,10 @@ def announce(session: Session, found: list[str]) -> list[str]:
     sizes = {name: sum(weight.numel() for weight in net.parameters()) for name, net in session.networks.items()}
     networks = ", ".join(f"{name} {_millions(size)}" for name, size in sizes.items() if size)
     _, augmentation = augmentation_for(
-        session.opened.domain.spec, settings["count"], settings["knobs"].get("augment", "none"), holdout=settings["holdout"] > 0
+        session.opened.domain.spec,
+        settings["count"],
+        settings["knobs"].get("augment", "none"),
+        holdout=settings["holdout"] > 0,
     )
     lines = [f"found   {found[0]}", *(f"        {line}" for line in found[1:])]
     why = "as asked" if said["recipe"] else "the default: stable, covers every mode"

@@ -16,8 +16,11 @@ from gannet.domains.columns import (
     Number,
     fit,
     from_json,
+    knot_probabilities,
     learn_decimals,
+    learn_step,
 )
+from gannet.domains.table_column import Encoded
 from gannet.domains.table_values import Form, Numbers, Spelling, Texts, spell, texts, understand
 from gannet.errors import GannetError
 
@@ -50,8 +53,6 @@ def test_decimals_come_back_within_one_float32_step_of_the_steepest_quantile_seg
     column = Number.fit("x", values)
     back = there_and_back(column, values)
     # One step of float32 near 1, in units of probability, times the steepest knot-to-knot slope.
-    from gannet.domains.columns import knot_probabilities
-
     slope = (np.diff(column.knots) / np.diff(knot_probabilities(column.sampled))).max()
     assert np.abs(back.array - values.array).max() <= slope * 2.0**-24
     assert column.decimals is None
@@ -91,8 +92,6 @@ def test_a_complete_continuous_column_is_one_number_and_nothing_else():
 def test_decoded_numbers_stay_inside_the_seen_range_and_on_its_rounding():
     values = Numbers(np.random.default_rng(0).uniform(1.5, 9.5, 1_000).round(1))
     column = Number.fit("x", values)
-    from gannet.domains.table_column import Encoded
-
     wild = Encoded(None, np.linspace(-9, 9, 400).astype(np.float32))
     back = column.decode(wild, 400, RANDOM).array
     assert back.min() == values.array.min() and back.max() == values.array.max()
@@ -107,10 +106,31 @@ def test_infinite_values_are_levels_and_survive_json():
 
 @pytest.mark.parametrize(
     ("values", "decimals"),
-    [([1.0, 2.0], 0), ([1.5, 2.0], 1), ([1.25, 3.0], 2), ([100.0, 2500.0], -2), ([1 / 3, 0.1], None)],
+    [([1.0, 2.0], 0), ([1.5, 2.0], 1), ([1.25, 3.0], 2), ([100.0, 2500.0], 0), ([1 / 3, 0.1], None)],
 )
 def test_rounding_is_learned(values, decimals):
     assert learn_decimals(np.array(values)) == decimals
+
+
+@pytest.mark.parametrize(
+    ("values", "step"),
+    [
+        ([3400.0, 3425.0, 4000.0], 25.0),
+        ([0.05, 1.15, -2.0], 0.05),
+        ([0.0, 7.0], 7.0),
+        ([0.0, 0.0], 1.0),
+        ([1 / 3], 0.0),
+    ],
+)
+def test_values_keep_to_the_multiples_they_came_in(values, step):
+    values = np.array(values)
+    assert learn_step(values, learn_decimals(values)) == pytest.approx(step)
+
+
+def test_decoded_numbers_are_multiples_of_the_step():
+    values = Numbers(np.random.default_rng(0).integers(100, 250, 900) * 25.0)
+    back = Number.fit("x", values).decode(Encoded(None, np.linspace(-1, 1, 777).astype(np.float32)), 777, RANDOM)
+    assert (back.array % 25 == 0).all()
 
 
 def test_rounding_is_learned_through_the_noise_of_float32():
@@ -134,8 +154,6 @@ def test_a_hundred_thousand_levels_take_200_features_and_the_rare_ones_come_back
     codes = np.concatenate([np.arange(100_000), np.zeros(5_000, dtype=int), np.full(40_000, 70_000)])
     column = Choice.fit("x", Texts(codes, [f"level {code}" for code in range(100_000)]))
     assert column.choice_width == MOST_LEVELS
-    from gannet.domains.table_column import Encoded
-
     rare = Encoded(np.full(2_000, MOST_LEVELS - 1, dtype=np.uint16), None)
     drawn = column.decode(rare, 2_000, np.random.default_rng(0)).objects()
     assert len(set(drawn)) > 1_900 and not set(drawn) & set(column.levels)

@@ -160,7 +160,11 @@ def test_class_levels_are_in_natural_order(tmp_path: Path) -> None:
 
 def test_npz_files_are_read_by_their_usual_keys(tmp_path: Path) -> None:
     pictures, labels = noise(30, 6, 5, 3), np.arange(30) % 2
-    for name, keys in (("a", ("images", "labels")), ("b", ("train_images", "train_labels")), ("c", ("x_train", "y_train"))):
+    for name, keys in (
+        ("a", ("images", "labels")),
+        ("b", ("train_images", "train_labels")),
+        ("c", ("x_train", "y_train")),
+    ):
         path = tmp_path / f"{name}.npz"
         np.savez_compressed(path, **{keys[0]: pictures, keys[1]: labels, "val_images": pictures[:3]})
         assert Images.claims(str(path))

@@ -33,7 +33,7 @@ def test_a_file_cut_or_removed_after_opening_is_named_with_the_remedy(tmp_path: 
     written(tmp_path / "r")
     file = RecordFile(tmp_path / "r", (3, 4, 2))
     (tmp_path / "r").write_bytes(b"short")
-    with pytest.raises(GannetError, match="ends too early.*delete the folder"):
+    with pytest.raises(GannetError, match=r"ends too early.*delete the folder"):
         file.read(np.array([10]))
     (tmp_path / "r").unlink()
     with pytest.raises(GannetError, match="cannot be read"):

@@ -6,6 +6,8 @@ import csv
 import datetime
 import gzip
 import json
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from gannet.errors import GannetError
 from gannet.spec import Spec
 
 pandas = pytest.importorskip("pandas")
-REAL = Path("/work/shared/data/tables")
+REAL = Path(os.environ.get("GANNET_TEST_DATA", "no-such-folder")) / "tables"
 COUNT = 400
 
 
@@ -278,6 +280,8 @@ def test_types_can_be_corrected_and_columns_dropped():
     [
         ({"types": "agee=integer"}, "types: there is no column 'agee'; did you mean 'age'"),
         ({"types": "age=intger"}, "'intger' is no type of column; did you mean 'integer'"),
+        ({"types": "smoker=date"}, "'smoker' cannot be read as date"),
+        ({"types": "small=integer"}, "'small' holds fractions"),
         ({"types": "age=boolean"}, "'age' has 72 different values"),
         ({"drop": "towm"}, "drop: there is no column 'towm'; did you mean 'town'"),
         ({"condition": "grad"}, "condition: there is no column 'grad'; did you mean 'grade'"),
@@ -303,6 +307,15 @@ def test_condition_columns_leave_the_sample_and_come_back_from_the_condition():
     back = restored(result).decode(samples, condition)
     columns = ["age", "town", "grade", "member"]
     pandas.testing.assert_frame_equal(back[columns], frame[columns])
+
+
+def test_without_pandas_arrays_play_and_files_say_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    array = np.random.default_rng(0).integers(0, 5, (60, 2))
+    result = opened(array)
+    np.testing.assert_array_equal(result.domain.decode(everything(result)[0]), array)
+    with pytest.raises(GannetError, match=r'pandas: pip install "gannet\[tables\]"'):
+        opened(written(tmp_path, "a,b\n1,2\n2,3\n3,4\n"))
 
 
 # ------------------------------------------------------------------------------------------------ sizes and doubts
@@ -403,7 +416,7 @@ def _kinds(spec):
 # ----------------------------------------------------------------------------------------------------- real tables
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the shared development tables are not here")
+@pytest.mark.skipif(not REAL.is_dir(), reason="GANNET_TEST_DATA names no folder with tables/*.csv.gz")
 @pytest.mark.parametrize("name", ["adult_train", "penguins", "titanic", "compas_deidentified", "telco_churn"])
 def test_real_tables_come_back_as_the_text_they_were(tmp_path, name):
     path = REAL / f"{name}.csv.gz"

@@ -94,9 +94,7 @@ def gan_loop(loop: Loop) -> None:
     def first(real: Tensor, condition: Tensor | None) -> Tensor:
         real_logits, fake_logits = loop.pair(real, loop.fake(condition).detach(), condition)
         bce = nn.functional.binary_cross_entropy_with_logits
-        return torch.stack(
-            [bce(real_logits, torch.full((BATCH,), 0.9)), bce(fake_logits, torch.zeros(BATCH))]
-        ).sum()
+        return torch.stack([bce(real_logits, torch.full((BATCH,), 0.9)), bce(fake_logits, torch.zeros(BATCH))]).sum()
 
     def second(condition: Tensor | None) -> Tensor:
         logits = loop.discriminator(loop.fake(condition), condition)

@@ -44,7 +44,11 @@ def domain_for(source: Any) -> type[Domain]:
             raise GannetError(f"{source}: {kind} is a kind of data that is not built yet; built: {', '.join(DOMAINS)}")
     if not path.exists():
         names = [PREFIX + name for name in DENSITIES] + ["digits"]
-        raise GannetError(f"{source}: no such file or folder, and no built-in data of that name; {did_you_mean(str(source), names)}")
+        raise GannetError(
+            f"{source}: no such file or folder, and no built-in data of that name; {did_you_mean(str(source), names)}"
+        )
     if path.is_dir():
         raise GannetError(f"{source}: no pictures in this folder; give a folder or zip of pictures, or a CSV file")
-    raise GannetError(f"{source}: files of this ending are not known; give pictures, .npz, .npy, .csv, .tsv or .parquet")
+    raise GannetError(
+        f"{source}: files of this ending are not known; give pictures, .npz, .npy, .csv, .tsv or .parquet"
+    )

@@ -62,7 +62,9 @@ class Number(Column):
 
     kind: ClassVar[str] = "number"
     decimals: int | None
-    """Digits after the point, negative for whole tens; None without rounding."""
+    """Digits after the point; None without rounding."""
+    step: float
+    """What every value is a multiple of, 25 for weights in quarters of a hundred; 0 without rounding."""
     knots: tuple[float, ...]
     sampled: int
     """Rows behind the knots; it says at which probabilities they stand."""
@@ -78,15 +80,15 @@ class Number(Column):
         free = present[~np.isin(present, distinct[heavy])] if heavy.any() else present
         finite = present[np.isfinite(present)]
         decimals = learn_decimals(finite)
+        step = learn_step(finite, decimals)
         probabilities = knot_probabilities(len(free))
         # Where every value is a point mass, the number is never read.
         knots = _quantiles(free, probabilities) if len(free) else np.zeros(len(probabilities))
-        if decimals is not None:
-            knots = np.round(knots, decimals)
         return cls(
             name=name,
             decimals=decimals,
-            knots=tuple(knots.tolist()),
+            step=step,
+            knots=tuple(_onto_steps(knots, decimals, step).tolist()),
             sampled=len(free),
             masses=tuple(float(value) for value in distinct[heavy]),
             missing=bool(values.missing.any()),
@@ -121,7 +123,7 @@ class Number(Column):
         A rounded value owns a stretch of them: its middle is taken, or a random place, so that the discriminator
         cannot tell reals by their standing on a lattice.
         """
-        half = 0.0 if self.decimals is None else 0.5 * 10.0**-self.decimals
+        half = self.step / 2
         probabilities = knot_probabilities(self.sampled)
         low = np.interp(values - half, self.knots, probabilities)
         high = np.interp(values + half, self.knots, probabilities)
@@ -132,10 +134,7 @@ class Number(Column):
         assert encoded.numbers is not None
         places = (np.clip(encoded.numbers.astype(np.float64), -1, 1) + 1) / 2
         values = np.interp(places, knot_probabilities(self.sampled), self.knots)
-        if self.decimals is not None:
-            # Adding zero turns -0.0, which would be written so, into 0.0.
-            values = np.round(values, self.decimals) + 0.0
-        values = np.clip(values, self.knots[0], self.knots[-1])
+        values = np.clip(_onto_steps(values, self.decimals, self.step), self.knots[0], self.knots[-1])
         if encoded.codes is not None:
             table = np.array([0.0, *self.masses, *([np.nan] if self.missing else [])])
             values = np.where(encoded.codes == 0, values, table[encoded.codes])
@@ -174,19 +173,37 @@ def _quantiles(values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def learn_decimals(values: np.ndarray) -> int | None:
-    """The fewest digits after the point that write every value [n]; negative for whole tens, None beyond ten."""
+    """The fewest digits after the point that write every value [n]; None beyond ten."""
     if not len(values) or np.abs(values).max() > LARGEST_EXACT:
         return None
     # float32 data carries the rounding noise of its own type.
     single = bool((values.astype(np.float32) == values).all())
     tolerance = (2e-7 if single else 4e-16) * np.abs(values)
-    for decimals in range(-6, 11):
+    for decimals in range(11):
         few = values[:1000]
         if (np.abs(np.round(few, decimals) - few) <= tolerance[:1000]).all() and (
             np.abs(np.round(values, decimals) - values) <= tolerance
         ).all():
             return decimals
     return None
+
+
+def learn_step(values: np.ndarray, decimals: int | None) -> float:
+    """The largest step of which every value [n] is a multiple; 0 where there is no rounding."""
+    if decimals is None:
+        return 0.0
+    scaled = values * 10.0**decimals
+    if np.abs(scaled).max() > LARGEST_EXACT:
+        return 10.0**-decimals
+    return float(max(np.gcd.reduce(np.rint(scaled).astype(np.int64)), 1)) / 10.0**decimals
+
+
+def _onto_steps(values: np.ndarray, decimals: int | None, step: float) -> np.ndarray:
+    """Values [n] at their nearest multiples of `step`."""
+    if decimals is None:
+        return values
+    # Adding zero turns -0.0, which would be written so, into 0.0.
+    return np.round(np.rint(values / step) * step, decimals) + 0.0
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,8 @@ class Domain(ABC):
     kind: ClassVar[str]
     """Name of the kind, in the plural: "images", "tables", "points"."""
     default_recipe: ClassVar[str] = "r3gan"
+    Options: ClassVar[type]
+    """Dataclass of what `key=value` can set for this kind of data, a docstring under each field."""
     embedder: ClassVar[str]
     """Name and version of `embed`, printed with every figure it produced."""
 

@@ -42,7 +42,7 @@ ORIENTATION = 0x0112
 SIXTEEN_BITS = 65535
 
 
-class Refused(Exception):  # noqa: N818 - an answer, not a failure
+class Refused(Exception):
     """Why one picture is left out, in words for the user."""
 
 

@@ -84,7 +84,7 @@ class RecordWriter:
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.shape = tuple(shape)
-        self.file = open(path, "wb")  # noqa: SIM115 - closed by __exit__
+        self.file = open(path, "wb")
 
     def append(self, records: np.ndarray) -> None:
         assert records.dtype == np.uint8 and records.shape[1:] == self.shape

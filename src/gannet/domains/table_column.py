@@ -76,7 +76,7 @@ def noun(form: Form, decimals: int | None) -> str:
     """What the values are called in the plural."""
     if form.meaning == "date":
         return "dates" if form.unit == "D" else "times"
-    return "integers" if decimals is not None and decimals <= 0 else "decimals"
+    return "integers" if decimals == 0 else "decimals"
 
 
 def span(values: np.ndarray, form: Form) -> str:

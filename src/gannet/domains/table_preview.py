@@ -152,7 +152,7 @@ def _bins(
     steps: list[tuple[float, float]] = []
     for index, (real, sample) in enumerate(zip(histogram.shares, shares, strict=True)):
         x = left + index * step
-        pen.rectangle([x, bottom - real / tallest * (bottom - top), x + step - 1, bottom], fill=REAL)
+        pen.rectangle([x, bottom - real / tallest * (bottom - top), x + step, bottom], fill=REAL)
         y = bottom - sample / tallest * (bottom - top)
         steps += [(x, y), (x + step, y)]
     pen.line(steps, fill=SAMPLE, width=2)

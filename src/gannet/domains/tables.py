@@ -416,11 +416,23 @@ def _conform(raw: Raw, form: Form) -> Values:
 
 
 def _encoder(form: Form, values: Values, wanted: dict[str, str], asked: list[str], remarks: dict[str, str]) -> Column:
+    _check_type(form, values, wanted.get(form.name))
     kind = wanted.get(form.name) or ("category" if form.categories is not None else None)
     column = encoders.fit(form, values, wanted=kind, mixed=form.name in remarks)
     if form.name in asked and isinstance(column, encoders.Number) and isinstance(values, Numbers):
         return Asked.fit(form.name, values)
     return column
+
+
+def _check_type(form: Form, values: Values, kind: str | None) -> None:
+    """Raise GannetError where a column cannot be what the user says it is."""
+    readable = {"integer": ("integer", "decimal"), "decimal": ("integer", "decimal"), "date": ("date",)}
+    if kind in readable and form.meaning not in readable[kind] and not values.missing.all():
+        raise GannetError(f"types: column {form.name!r} cannot be read as {kind}, it holds {form.meaning} values")
+    if kind == "integer" and isinstance(values, Numbers):
+        fractions = values.array[np.isfinite(values.array) & (values.array % 1 != 0)]
+        if len(fractions):
+            raise GannetError(f"types: column {form.name!r} holds fractions such as {fractions[0]:g}; say decimal")
 
 
 def _spec(columns: Sequence[Column], forms: Sequence[Form], asked: list[str]) -> Spec:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gannet.errors import GannetError
-from gannet.metrics.frechet import frechet_distance
+from gannet.metrics.frechet import CHUNK_ROWS, frechet_distance
 from gannet.metrics.kernel import SUBSET_ROWS, Kernel, bounded, cubic, subset_distances
 from gannet.metrics.neighbours import DENSITY_NEIGHBOURS, PRECISION_NEIGHBOURS, neighbour_scores
 from gannet.metrics.report import Better, Figure, Protocol, Report
@@ -74,9 +74,9 @@ def evaluate_features(
     """
     given = {"training": train, "held-out": holdout, "generated": generated, "noise": noise}
     sets = {name: _checked(name, features, train.shape[1]) for name, features in given.items() if features is not None}
-    if scale_free:
-        sets = _scaled(sets)
     chosen = _equal_counts(sets, limit, seed)
+    if scale_free:
+        chosen = _scaled(chosen, sets["training"])
     kernel = bounded(chosen.real) if scale_free else cubic
     scores = _scores(chosen.real, chosen.generated, kernel, seed, intervals=True)
     references = _scores(chosen.real, chosen.stand_in, kernel, seed, intervals=False)
@@ -128,27 +128,37 @@ def _checked(name: str, features: Tensor, width: int) -> Tensor:
     return features.detach().cpu() if features.device.type == "mps" else features.detach()
 
 
-def _scaled(sets: dict[str, Tensor]) -> dict[str, Tensor]:
-    """All sets in units of the training features: one centre, one scale, so that geometry is kept."""
-    centre = sets["training"].mean(0, dtype=torch.float64)
-    scale = float((sets["training"] - centre).square().mean().sqrt()) or 1.0
-    return {name: (features - centre) / scale for name, features in sets.items()}
-
-
 def _equal_counts(sets: dict[str, Tensor], limit: int | None, seed: int) -> _Chosen:
     draw = torch.Generator().manual_seed(seed)
-    shuffled = {name: rows[torch.randperm(len(rows), generator=draw).to(rows.device)] for name, rows in sets.items()}
-    train, generated, noise = shuffled["training"], shuffled["generated"], shuffled.get("noise")
-    if "held-out" in shuffled:
-        real = shuffled["held-out"]
+    order = {name: torch.randperm(len(rows), generator=draw) for name, rows in sets.items()}
+    if "held-out" in sets:
+        real, train = order["held-out"], order["training"]
     else:
-        real, train = train[: len(train) // 2], train[len(train) // 2 :]
-    count = min(len(real), len(train), len(generated), limit or len(real))
+        real, train = order["training"].tensor_split(2)
+    count = min(len(real), len(train), len(order["generated"]), limit or len(real))
     if count < FEWEST:
         raise GannetError(f"{count} real samples a side are too few to judge: give at least {2 * FEWEST} in all")
-    if noise is not None and len(noise) < count:
-        raise GannetError(f"{len(noise)} noise samples beside {count} others: give at least {count}")
-    return _Chosen(real[:count], generated[:count], train[:count], None if noise is None else noise[:count])
+    if "noise" in sets and len(sets["noise"]) < count:
+        raise GannetError(f"{len(sets['noise'])} noise samples beside {count} others: give at least {count}")
+
+    def chosen(name: str, rows: Tensor) -> Tensor:
+        return sets[name][rows[:count].to(sets[name].device)]
+
+    return _Chosen(
+        real=chosen("held-out" if "held-out" in sets else "training", real),
+        generated=chosen("generated", order["generated"]),
+        stand_in=chosen("training", train),
+        noise=chosen("noise", order["noise"]) if "noise" in sets else None,
+    )
+
+
+def _scaled(chosen: _Chosen, train: Tensor) -> _Chosen:
+    """All sets in units of the training features: one centre, one scale, so that geometry is kept."""
+    centre = train.mean(0, dtype=torch.float64)
+    squares = sum(float((some - centre).square().sum()) for some in train.split(CHUNK_ROWS))
+    scale = sqrt(squares / train.numel()) or 1.0
+    real, generated, stand_in = ((rows - centre) / scale for rows in (chosen.real, chosen.generated, chosen.stand_in))
+    return _Chosen(real, generated, stand_in, None if chosen.noise is None else (chosen.noise - centre) / scale)
 
 
 def _scores(real: Tensor, other: Tensor, kernel: Kernel, seed: int, *, intervals: bool) -> Scores:

@@ -7,11 +7,15 @@ Call `Resample((28, 28), (14, 14))(pictures)`.
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
 Size = tuple[int, int]
 """Height and width."""
+JOINT = 128 * 128
+"""Source times target pixels up to which one matrix over all pixels beats one along each side (16x16 to 8x8)."""
 
 
 def triangle(source: int, target: int) -> Tensor:
@@ -30,8 +34,9 @@ def triangle(source: int, target: int) -> Tensor:
 class Resample(nn.Module):
     """Pictures [n, channels, *source] -> [n, channels, *target].
 
-    Two matrix products are faster on a processor than interpolation with its double backward, have the same result on
-    every run and device, and hold for odd sizes. The matrices follow from the sizes, so checkpoints leave them out.
+    Small planes take one product with a matrix over all pixels, larger ones one product along each side. On a processor
+    both are faster than interpolation with its double backward; they give the same result on every run and device. The
+    matrices follow from the sizes, so checkpoints leave them out.
     """
 
     rows: Tensor
@@ -40,19 +45,15 @@ class Resample(nn.Module):
     def __init__(self, source: Size, target: Size) -> None:
         super().__init__()
         self.source, self.target = source, target
-        self.register_buffer("rows", triangle(source[0], target[0]), persistent=False)
-        self.register_buffer("columns", triangle(source[1], target[1]).T.contiguous(), persistent=False)
+        rows, columns = triangle(source[0], target[0]), triangle(source[1], target[1])
+        self.joint = prod(source) * prod(target) <= JOINT
+        self.register_buffer("rows", torch.empty(0) if self.joint else rows, persistent=False)
+        self.register_buffer("columns", (torch.kron(rows, columns) if self.joint else columns).T, persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        if self.source[1] < self.target[1]:  # grow the columns while there are few rows, shrink the rows first
-            return self._along_rows(self._along_columns(pictures))
-        return self._along_columns(self._along_rows(pictures))
-
-    def _along_rows(self, pictures: Tensor) -> Tensor:
-        return pictures if self.source[0] == self.target[0] else self.rows @ pictures
-
-    def _along_columns(self, pictures: Tensor) -> Tensor:
-        return pictures if self.source[1] == self.target[1] else pictures @ self.columns
+        if self.joint:
+            return (pictures.flatten(2) @ self.columns).unflatten(2, self.target)
+        return self.rows @ (pictures @ self.columns)
 
     def extra_repr(self) -> str:
         return f"{self.source[0]}x{self.source[1]} -> {self.target[0]}x{self.target[1]}"
