@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -52,6 +53,5 @@ engine = Engine(
 engine.play()
 with engine.averaged():
     samples = recipe.generate(500)
-print(
-    f"500 samples, spread {samples.std(0).numpy().round(2)} (real: {opened.train.read(range(500))[0].std(0).numpy().round(2)})"
-)
+real, _ = opened.train.read(np.arange(500))
+print(f"500 samples, spread {samples.std(0).numpy().round(2)} (real: {real.std(0).numpy().round(2)})")

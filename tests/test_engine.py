@@ -148,7 +148,8 @@ def test_accumulating_micro_batches_gives_the_gradient_of_the_whole_batch() -> N
         try:
             game = engine(R3GAN(batch_size=16, latent=4, gamma=1.0), micro_batch=micro)
             # The same noise whatever the micro-batch: draw it from the samples' own count.
-            game.recipe.generate = lambda count, condition: game.networks["generator"](torch.ones(count, 4), None)
+            generator = game.networks["generator"]
+            game.recipe.generate = lambda count, condition, g=generator: g(torch.ones(count, 4), None)
             game.train.samples = game.train.samples.double()
             game._move(game.recipe.turns[0], np.arange(16))
             gradients.append([weight.grad.clone() for weight in game.parameters["discriminator"]])

@@ -52,6 +52,8 @@ def evaluate_model(
         resize=resize,
         seed=seed,
         noise=embed(_noise(opened, count, seed)),
+        scale_free=inception is None,
+        data=opened.fingerprint,
     )
 
 

@@ -56,7 +56,7 @@ class Judge(nn.Module):
         super().__init__()
         self.discriminator = discriminator
         self.augmentation = augmentation
-        self.regularisers = nn.ModuleList(regularisers)
+        self.regularisers = nn.ModuleDict({regulariser.name: regulariser for regulariser in regularisers})
         # Batch statistics would leak between real and fake samples in one forward pass.
         self.joint = not any(isinstance(module, _BatchNorm) for module in discriminator.modules())
         self.register_buffer("balance", torch.tensor(0.5))
@@ -71,8 +71,8 @@ class Judge(nn.Module):
         """Logits of reals and fakes that share their conditions; one forward pass where the network allows it."""
         if not self.joint:
             return self._weigh(self(real, condition), self(fake, condition))
-        logits = self(torch.cat([real, fake]), _twice(condition))
-        return self._weigh(*logits.chunk(2))
+        real_logits, fake_logits = self(torch.cat([real, fake]), _twice(condition)).chunk(2)
+        return self._weigh(real_logits, fake_logits)
 
     def pair_with_gradients(
         self, real: Tensor, fake: Tensor, condition: Tensor | None = None
@@ -81,7 +81,9 @@ class Judge(nn.Module):
         samples = torch.cat([real, fake]).detach().requires_grad_()
         logits = self(samples, _twice(condition))
         (gradients,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-        return *self._weigh(*logits.chunk(2)), *gradients.chunk(2)
+        real_logits, fake_logits = logits.chunk(2)
+        real_gradient, fake_gradient = gradients.chunk(2)
+        return *self._weigh(real_logits, fake_logits), real_gradient, fake_gradient
 
     def gradient_at(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """The gradient of each logit by its own sample [batch, *shape], differentiable."""
@@ -91,7 +93,7 @@ class Judge(nn.Module):
 
     def regularise(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         """The extra terms of whatever hangs here, by name."""
-        return {regulariser.name: regulariser(real_logits, fake_logits) for regulariser in self.regularisers}
+        return {name: regulariser(real_logits, fake_logits) for name, regulariser in self.regularisers.items()}
 
     @torch.no_grad()
     def observe(

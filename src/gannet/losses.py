@@ -53,7 +53,7 @@ def relativistic(preferred_logits: Tensor, other_logits: Tensor) -> Tensor:
 
 
 def zero_centred(gradient: Tensor) -> Tensor:
-    """||grad D||^2, summed over a sample and averaged over the batch: R1 on reals, R2 on fakes (Mescheder et al. 2018)."""
+    """||grad D||^2, summed over a sample, averaged over the batch: R1 on reals, R2 on fakes (Mescheder et al. 2018)."""
     return gradient.flatten(1).square().sum(1).mean()
 
 
@@ -63,6 +63,6 @@ def one_centred(gradient: Tensor) -> Tensor:
 
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
-    """Points on the lines between paired real and fake samples, one uniform draw a pair (Gulrajani et al. 2017, alg. 1)."""
+    """Points on the lines between paired reals and fakes, one uniform draw a pair (Gulrajani et al. 2017, alg. 1)."""
     mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     return fake + mix * (real - fake)

@@ -97,7 +97,8 @@ class Points(Domain):
         if len(points) < 3:
             raise GannetError(f"{source}: {len(points)} points are too few to learn from; give at least 3")
         centre, scale = points.mean(0), float(points.std()) or 1.0
-        occupied, _, _ = np.histogram2d(*((points[:, :2] - centre[:2]) / scale).T, bins=64, range=[[-3, 3], [-3, 3]])
+        x, y = ((points[:, :2] - centre[:2]) / scale).T
+        occupied, _, _ = np.histogram2d(x, y, bins=64, range=[[-3, 3], [-3, 3]])
         domain = cls(Spec(cls.kind, (points.shape[1],)), centre, scale, occupied > 0)
         data = ArrayDataset(domain.encode(points))
         order = np.random.default_rng([seed, 1]).permutation(len(data))

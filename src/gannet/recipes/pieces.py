@@ -29,9 +29,9 @@ def game_networks(
 ) -> dict[str, nn.Module]:
     """The default generator and judge for data of this spec: what a recipe that is only a game plays with.
 
-    `family` is for pictures; flat data takes perceptrons. `normalise=False` keeps batch statistics out of the discriminator (gradient penalties are per sample);
-    `spectral` bounds every layer of the discriminator by its largest singular value (Miyato et al. 2018);
-    `lecam` is the weight of that regulariser.
+    `family` is for pictures; flat data takes perceptrons. `normalise=False` keeps batch statistics out of the
+    discriminator (gradient penalties are per sample); `spectral` bounds every layer of the discriminator by its
+    largest singular value (Miyato et al. 2018); `lecam` is the weight of that regulariser.
     """
     pictures = len(spec.shape) == 3
     generator, discriminator = default_pair(
