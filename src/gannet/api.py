@@ -149,7 +149,10 @@ def prepare(
     opened = domain.open(source, domain.Options(**options), seed=seed, cache=cache_folder())
     folder = _found_again(request, out)
     if folder is None:
-        resolved = _resolve(recipe_class(**chosen), recipe or domain.default_recipe, opened, request, size, where)
+        capacity = knobs.parse_size(size) if size is not None else (1.0 if where == "cpu" else 2.0)
+        suited = recipe_class.suited(opened.domain.spec, capacity)
+        name = recipe or domain.default_recipe
+        resolved = _resolve(recipe_class(**{**suited, **chosen}), name, opened, request, capacity, where)
         path = Path(out) if out is not None else unused_run_path(RUNS, _stem(source))
     elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
         raise GannetError(
@@ -168,7 +171,7 @@ def prepare(
 
 
 def _resolve(
-    recipe: Recipe, name: str, opened: Opened, request: dict[str, Any], size: Any, device: str
+    recipe: Recipe, name: str, opened: Opened, request: dict[str, Any], size: float, device: str
 ) -> dict[str, Any]:
     """Every choice of a new run, as JSON values."""
     spec, count = opened.domain.spec, len(opened.train)
@@ -184,7 +187,7 @@ def _resolve(
         "request": request,
         "recipe": name,
         "knobs": {field.name: getattr(recipe, field.name) for field in dataclasses.fields(recipe) if field.init},
-        "size": knobs.parse_size(size) if size is not None else (1.0 if device == "cpu" else 2.0),
+        "size": size,
         "seed": request["seed"],
         "device": device,
         "precision": "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32",

@@ -1,6 +1,6 @@
 """Convolutional generator and discriminator for pictures of any size and channels, after R3GAN (Huang et al. 2024).
 
-Residual inverted bottlenecks with grouped convolutions, antialiased resampling, no normalisation, fix-up
+Residual blocks, antialiased resampling, no normalisation, fix-up
 initialisation (Zhang et al. 2019): bare networks that R1 + R2 keep stable. `convnet_pair(spec, size=1, latent=64)`.
 """
 
@@ -13,43 +13,50 @@ import torch
 from torch import Tensor, nn
 
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import LEAKY_GAIN, activate, convolution, linear, rounded
+from gannet.networks.layers import LEAKY_GAIN, SLOPE, activate, convolution, linear, rounded
 from gannet.networks.resample import Resample, Size, halvings
 from gannet.spec import Spec
 
 GROUP = 16
 """Channels that a grouped convolution mixes."""
 EXPANSION = 2
-"""Width of a bottleneck's middle over its ends; above 1 the bottleneck is inverted."""
+"""Width of a bottleneck's middle over its ends."""
 NARROWEST = 16
 """Channels a level has at least."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The levels of a network, finest first: their sizes, widths and residual blocks."""
+    """The levels of a network, finest first: their sizes, widths and residual blocks.
+
+    `dense` takes the pair of dense 3x3 convolutions for a block instead of the grouped bottleneck.
+    """
 
     sizes: tuple[Size, ...]
     widths: tuple[int, ...]
     blocks: tuple[int, ...]
+    dense: bool
 
 
 def plan(height: int, width: int, size: float) -> Plan:
-    """How pictures of this height and width are taken apart; `size` 1 is S, 2 M, 4 L, and 8 the published network.
+    """How pictures of this height and width are taken apart; `size` 1 is S, 2 M, 4 L, and 12 the published network.
 
     - Levels halve, rounding up, down to a grid of about 4x4.
-    - A level has 96 * size channels while its side (geometric mean) is at most 4 * size, then falls as one over the
-      side: at size 8 the published 768 channels up to 32 pixels, 384 at 64, 192 at 128, 96 at 256.
-    - Two blocks a level as published; one below size 2, and then none at the finest level of a picture beyond 16
-      pixels, whose few channels would take half of a processor's time.
+    - A level has 64 * size channels up to a side (geometric mean) of 4 * size, at most 32, and beyond falls as one over
+      the side: at size 12 the published 768 up to 32 pixels, 384 at 64, 192 at 128, 96 at 256.
+    - From size 2 on, two bottlenecks a level as published. Below, one dense block a level and none at the finest:
+      on a processor a grouped or pointwise convolution runs at half the speed of a dense one, and a block at full
+      resolution takes as long as all the others together.
     """
     sizes = halvings((height, width))
     sides = [sqrt(h * w) for h, w in sizes]
-    widths = [rounded(96 * size * min(1.0, 4 * size / side), multiple=8, minimum=NARROWEST) for side in sides]
-    blocks = [2 if size >= 2 else 1] * len(sizes)
-    if size < 2 and sides[0] > 16:
+    knee = min(4 * size, 32)
+    widths = [rounded(64 * size * min(1.0, knee / side), multiple=8, minimum=NARROWEST) for side in sides]
+    small = size < 2
+    blocks = [1 if small else 2] * len(sizes)
+    if small and len(sizes) > 1:
         blocks[0] = 0
-    return Plan(tuple(sizes), tuple(widths), tuple(blocks))
+    return Plan(tuple(sizes), tuple(widths), tuple(blocks), dense=small)
 
 
 class Bottleneck(nn.Module):
@@ -71,9 +78,26 @@ class Bottleneck(nn.Module):
         return x + self.narrow(activate(self.mix(activate(self.widen(x)))))
 
 
+class DenseBlock(nn.Module):
+    """Activation, 3x3, activation, 3x3 over [n, width, h, w], added to the input (He et al. 2016, full pre-activation).
+
+    The first map starts with gain * blocks^(-1/2), the last at zero (Zhang et al. 2019, for two maps a block).
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(width, 1, 1))
+        self.first = convolution(width, width, 3, gain=LEAKY_GAIN * blocks**-0.5)
+        self.last = convolution(width, width, 3, gain=0.0, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.last(activate(self.first(activate(x + self.bias))))
+
+
 def level(plan: Plan, index: int) -> nn.Sequential:
     """The residual blocks of one level, size and width unchanged."""
-    return nn.Sequential(*[Bottleneck(plan.widths[index], sum(plan.blocks)) for _ in range(plan.blocks[index])])
+    block = DenseBlock if plan.dense else Bottleneck
+    return nn.Sequential(*[block(plan.widths[index], sum(plan.blocks)) for _ in range(plan.blocks[index])])
 
 
 def rewidth(source: int, target: int) -> nn.Module:
@@ -131,7 +155,7 @@ class ConvnetDiscriminator(nn.Module):
         self.picture = convolution(
             spec.shape[0], widths[0], 3 if bare else 1, bias=bare, gain=LEAKY_GAIN if bare else 1.0
         )
-        steps: list[nn.Module] = [nn.LeakyReLU(0.2, inplace=True)] if bare else []
+        steps: list[nn.Module] = [nn.LeakyReLU(SLOPE, inplace=True)] if bare else []
         steps += [level(plan, 0)]
         for coarser in range(1, len(sizes)):
             steps += [Resample(sizes[coarser - 1], sizes[coarser]), rewidth(widths[coarser - 1], widths[coarser])]
@@ -147,7 +171,7 @@ class ConvnetDiscriminator(nn.Module):
 
 
 def convnet_pair(spec: Spec, *, size: float, latent: int) -> tuple[ConvnetGenerator, ConvnetDiscriminator]:
-    """Generator and discriminator for pictures [channels, height, width]; `size` 8 is the published width of 768."""
+    """Generator and discriminator for pictures [channels, height, width]; `size` 12 is the published width of 768."""
     _, height, width = spec.shape
     levels = plan(height, width, size)
     return ConvnetGenerator(spec, levels, latent), ConvnetDiscriminator(spec, levels)

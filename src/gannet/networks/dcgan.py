@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import SLOPE, rounded
+from gannet.networks.layers import LEAKY_GAIN, SLOPE, initialise, rounded
 from gannet.networks.resample import Size, halvings
 from gannet.spec import Spec
 
@@ -27,9 +27,11 @@ def stages(height: int, width: int) -> list[Stage]:
 def widths(count: int, size: float) -> list[int]:
     """Channels of the `count` coarse sides, finest first: 32 * size, doubling, at most eight times as many.
 
-    Size 4 gives the paper's 128, 256, 512, 1024 for 64x64 pictures.
+    Size 4 gives the paper's 128, 256, 512, 1024 for 64x64 pictures. Small pictures have few sides and start wider, so
+    that the coarsest has at least 128 * size channels.
     """
-    return [rounded(32 * size * min(2**index, 8), multiple=8, minimum=8) for index in range(count)]
+    ahead = max(3 - count, 0)
+    return [rounded(32 * size * min(2 ** (index + ahead), 8), multiple=8, minimum=8) for index in range(count)]
 
 
 def strided(stage: Stage, inputs: int, outputs: int, *, transposed: bool, bias: bool) -> nn.Module:
@@ -103,7 +105,8 @@ class DcganDiscriminator(nn.Module):
             layers += [strided(stage, wide[index], wide[index + 1], transposed=False, bias=not normalised)]
             layers += [nn.BatchNorm2d(wide[index + 1])] if normalised else []
             layers += [nn.LeakyReLU(SLOPE, inplace=True)]
-        self.layers = nn.Sequential(*layers, nn.Flatten()).apply(classic)
+        # The paper's small weights rely on batch normalisation to restore the scale; without it they keep their own.
+        self.layers = nn.Sequential(*layers, nn.Flatten()).apply(classic if normalise else kept)
         base = steps[-1][1]
         self.head = ProjectionHead(wide[-1] * base[0] * base[1], spec.condition)
 
@@ -120,6 +123,12 @@ def classic(module: nn.Module) -> None:
             module.bias.zero_()
     elif isinstance(module, nn.BatchNorm2d):
         module.weight.normal_(1.0, 0.02)
+
+
+def kept(module: nn.Module) -> None:
+    """A start that keeps the scale without normalisation (He et al. 2015)."""
+    if isinstance(module, nn.Conv2d):
+        initialise(module, LEAKY_GAIN)
 
 
 def dcgan_pair(

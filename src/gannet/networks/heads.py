@@ -11,7 +11,6 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from gannet.networks.layers import linear
 from gannet.spec import Block, Condition
 
 EMBEDDING = 64
@@ -41,23 +40,23 @@ class LatentInput(nn.Module):
 
 
 class ProjectionHead(nn.Module):
-    """Features [n, width] and conditions -> logits [n]: a linear map of the features, plus features . embed(condition).
+    """Features [n, width] and conditions -> logits [n]: features . (v + embed(condition)) / sqrt(width).
 
-    The embedding is scaled by 1 / sqrt(width), so both terms start at the same size; neither has a bias.
+    v and the embedding start at unit size and are scaled on the way, so that one step of Adam moves the logits by as
+    little on wide features as on narrow ones; neither has a bias.
     """
 
     def __init__(self, width: int, condition: Condition | None) -> None:
         super().__init__()
-        self.unconditional = linear(width, 1, bias=False)
+        self.unconditional = nn.Parameter(torch.randn(width))
         self.embedding = None if condition is None else embedding(condition, width)
         self.scale = 1 / sqrt(width)
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
-        logits = self.unconditional(features).squeeze(1)
         if self.embedding is None:
-            return logits
+            return features @ self.unconditional * self.scale
         assert condition is not None, "a conditional discriminator needs conditions"
-        return logits + (features * self.embedding(condition)).sum(1) * self.scale
+        return (features * (self.unconditional + self.embedding(condition))).sum(1) * self.scale
 
 
 class BlockOutput(nn.Module):

@@ -19,12 +19,11 @@ class PenaltyWeight(nn.Module):
     total: Tensor
     count: Tensor
 
-    def __init__(self, gamma: float | None, *, start: float, target: float, rate: float, low: float, high: float):
+    def __init__(self, *, start: float = 1.0, rate: float = 0.02, low: float = 1e-6, high: float = 1e6) -> None:
         super().__init__()
-        self.adapts = gamma is None
-        self.target, self.rate, self.low, self.high = target, rate, low, high
-        self.register_buffer("gamma", torch.tensor(start if gamma is None else gamma))
-        self.register_buffer("lead", torch.tensor(target))
+        self.rate, self.low, self.high = rate, low, high
+        self.register_buffer("gamma", torch.tensor(start))
+        self.register_buffer("lead", torch.tensor(0.0))
         self.register_buffer("total", torch.tensor(0.0))
         self.register_buffer("count", torch.tensor(0.0))
 
@@ -35,11 +34,12 @@ class PenaltyWeight(nn.Module):
         self.count += len(real_logits)
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Move gamma by the leads observed since the last update."""
+    def update(self, target: float | None) -> None:
+        """Follow the leads observed since the last update; move gamma towards the target lead (None: hold it)."""
         self.lead.lerp_(self.total / self.count.clamp(min=1), 0.1)
         self.total.zero_()
         self.count.zero_()
-        if self.adapts:
-            step = (self.lead / self.target).clamp(0.1, 10).log().clamp(-1, 1) * self.rate
-            self.gamma.mul_(step.exp()).clamp_(self.low, self.high)
+        if target is not None:
+            # A negative lead means that the generator runs ahead: the game swings, and damping is what it lacks.
+            error = torch.where(self.lead < 0, 1.0, (self.lead / target - 1).clamp(-1, 1))
+            self.gamma.mul_((error * self.rate).exp()).clamp_(self.low, self.high)

@@ -28,9 +28,9 @@ class R3GAN(Recipe):
     """The default game: stable, covers every mode, needs no tuning."""
 
     batch_size: int = 64
-    """Real samples a step shows to the discriminator."""
+    """Real samples a step shows to the discriminator (256 suit points)."""
     latent: int = 64
-    """Width of the generator's noise."""
+    """Width of the generator's noise (4 suit points)."""
     learning_rate: float | None = None
     """Adam's first step size; none: 2e-4 at the published width of 768, in inverse proportion to the width."""
     final_learning_rate: float | None = None
@@ -45,8 +45,10 @@ class R3GAN(Recipe):
     """Weight of R1 and R2 at the start; none: it chooses itself."""
     final_gamma: float | None = None
     """Weight of R1 and R2 after the burn-in; none: a tenth of the first, as published."""
-    lead: float = 1.0
-    """The mean difference of paired logits at which a self-chosen gamma holds the discriminator."""
+    lead: float = 0.05
+    """Mean difference of paired logits at which a self-chosen gamma holds the discriminator at the start."""
+    final_lead: float = 0.1
+    """Mean difference of paired logits at which a self-chosen gamma holds the discriminator after the burn-in."""
     burn_in: float = 1.0
     """Share of the run over which the schedules move."""
     ema_half_life: float | None = None
@@ -57,6 +59,7 @@ class R3GAN(Recipe):
     """Augmentation in front of the discriminator: none, auto, fixed or adaptive (pictures only)."""
 
     resolved_rate: float = field(init=False, repr=False, default=0.0)
+    target_lead: float | None = field(init=False, repr=False, default=None)
 
     citation: ClassVar[str] = """@inproceedings{huang2024gan,
   title = {The {GAN} is dead; long live the {GAN}! A Modern {GAN} Baseline},
@@ -69,6 +72,12 @@ class R3GAN(Recipe):
     def turns(self) -> tuple[Turn, ...]:
         return (Turn("discriminator", "discriminator"), Turn("generator", "generator"))
 
+    @classmethod
+    def suited(cls, spec: Spec, size: float) -> dict[str, Any]:
+        if spec.kind == "points":
+            return {"batch_size": 256, "latent": 4}
+        return {}
+
     def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
         networks = game_networks(
             spec,
@@ -80,10 +89,9 @@ class R3GAN(Recipe):
             normalise=False,
             augment=self.augment,
         )
-        widest = max(weight.shape[0] for weight in networks["judge"].parameters() if weight.dim() > 1)
+        widest = max(min(weight.shape[:2]) for weight in networks["judge"].parameters() if weight.dim() > 1)
         self.resolved_rate = self.learning_rate or min(2e-4 * 768 / widest, 2e-3)
-        penalty = PenaltyWeight(self.gamma, start=1.0, target=self.lead, rate=0.02, low=1e-4, high=1e4)
-        return {**networks, "penalty": penalty}
+        return {**networks, "penalty": PenaltyWeight()}
 
     @property
     def penalty(self) -> PenaltyWeight:
@@ -106,9 +114,12 @@ class R3GAN(Recipe):
         return Adam(parameters, lr=self.resolved_rate, betas=(self.beta1, self.beta2), fused=True)
 
     def begin(self, seen: int, total: int) -> None:
-        if self.gamma is not None:
+        over = self.burn_in * total
+        if self.gamma is None:
+            self.target_lead = cosine(self.lead, self.final_lead, seen, over)
+        else:
             final = self.gamma / 10 if self.final_gamma is None else self.final_gamma
-            self.penalty.gamma.fill_(cosine(self.gamma, final, seen, self.burn_in * total))
+            self.penalty.gamma.fill_(cosine(self.gamma, final, seen, over))
 
     def discriminator(self, real: Tensor, condition: Tensor | None) -> Terms:
         fake = self.generate(len(real), condition).detach()
@@ -126,7 +137,7 @@ class R3GAN(Recipe):
 
     def after_turn(self, turn: Turn) -> None:
         if turn.player == "discriminator":
-            self.penalty.update()
+            self.penalty.update(self.target_lead)
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -66,6 +66,11 @@ class Recipe(ABC):
     def turns(self) -> tuple[Turn, ...]:
         """The order of play within a step."""
 
+    @classmethod
+    def suited(cls, spec: Spec, size: float) -> dict[str, Any]:
+        """Settings that suit this data and size better than the defaults; the user's own wishes go before them."""
+        return {}
+
     @abstractmethod
     def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
         """The networks, by name, for data of this spec: `count` samples to train on and `holdout` beside them.
