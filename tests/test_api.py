@@ -1,5 +1,7 @@
 """From a source to samples and back again: train, go on, sample, evaluate, and every refusal on the way."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -79,15 +81,12 @@ def test_a_caller_keeps_its_own_random_stream() -> None:
     assert torch.equal(torch.rand(4), expected)
 
 
-def test_the_same_command_goes_on_and_ends_bit_equal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_command_goes_on_after_ctrl_c_and_ends_bit_equal() -> None:
     small(out="whole")
     session = api.prepare("toy:ring", out="parts", samples=640, size=0.25, settings={"batch_size": 32})
-    with monkeypatch.context() as patch:
-        steps = iter(range(100))
-        patch.setattr("gannet.interruption.Interruption.requested", property(lambda self: 2 if next(steps) > 6 else None))
-        patch.setattr("gannet.interruption.Interruption.__init__", lambda self: setattr(self, "_before", {}))
-        outcome = session.play()
-    assert outcome.status == "interrupted" and "gannet resume parts" in outcome.message
+    outcome = session.play(lambda progress: os.kill(os.getpid(), signal.SIGINT))
+    assert outcome.status == "interrupted" and outcome.seen < 640
+    assert outcome.message.endswith("go on with: gannet resume parts")
     small(out="parts")
     assert checkpoint_bytes(Path("whole")) == checkpoint_bytes(Path("parts"))
 

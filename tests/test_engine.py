@@ -146,7 +146,7 @@ def test_accumulating_micro_batches_gives_the_gradient_of_the_whole_batch() -> N
     for micro in (None, 4):
         torch.set_default_dtype(torch.float64)
         try:
-            game = engine(R3GAN(batch_size=16, latent=4, gamma=1.0), micro_batch=micro)
+            game = engine(R3GAN(batch_size=16, latent=4, gamma=1.0, micro_batch=micro))
             # The same noise whatever the micro-batch: draw it from the samples' own count.
             generator = game.networks["generator"]
             game.recipe.generate = lambda count, condition, g=generator: g(torch.ones(count, 4), None)

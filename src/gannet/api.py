@@ -190,7 +190,7 @@ def _resolve(
         "size": size,
         "seed": request["seed"],
         "device": device,
-        "precision": "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32",
+        "precision": chosen_precision(recipe.precision, device),
         "spec": spec.to_json(),
         "domain": opened.domain.state(),
         "prior": prior,
@@ -245,6 +245,13 @@ def chosen_device(device: str) -> str:
     if device == "cuda" and not torch.cuda.is_available():
         raise GannetError("device=cuda: this PyTorch sees no GPU; use --device cpu, or install a CUDA build of PyTorch")
     return device
+
+
+def chosen_precision(precision: str, device: str) -> str:
+    """fp32 or bf16; "auto" takes bf16 on a GPU that computes in it."""
+    if precision == "auto":
+        return "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    return precision
 
 
 def cache_folder() -> Path:

@@ -7,7 +7,6 @@ the same result; a time is turned into samples once, at the start, and the sampl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -16,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from gannet.engine import EXAMINATIONS, Engine
 from gannet.spec import Spec
 
-OPERATIONS = {"cpu": 6e12, "cuda": 5e16}
+OPERATIONS = {"cpu": 6e13, "cuda": 5e16}
 """Floating-point operations of a default run: about ten minutes on two cores, about an hour on a large GPU."""
-PASSES = 400
+PASSES = 60
 """Most passes over the data of a default run."""
-LEAST = 200_000
+LEAST = 50_000
 """Fewest samples of a default run."""
 FORWARDS_A_SAMPLE = 25
 """A step's cost in units of one generator and one discriminator pass: both turns, gradients, double backward."""
@@ -37,21 +36,29 @@ def default_samples(spec: Spec, networks: dict[str, nn.Module], latent: int, cou
     return _round(max(LEAST, min(affordable, PASSES * count)))
 
 
-def samples_in(seconds: float, trial: Callable[[], Engine], examination: Callable[[], float]) -> tuple[int, float]:
+def samples_in(seconds: float, engine: Engine) -> tuple[int, float]:
     """How many samples fit into `seconds` on this machine now, and its samples per second.
 
-    `trial()` makes an engine to throw away; `examination()` returns the seconds one examination takes.
+    `engine` is one of the same game, to measure and throw away.
     """
-    engine = trial()
     for _ in range(3):
         engine.step()
     started, first = time.monotonic(), engine.seen
-    while (spent := time.monotonic() - started) < min(TRIAL_SECONDS, seconds / 20) or engine.seen == first:
+    while time.monotonic() - started < min(TRIAL_SECONDS, seconds / 20) or engine.seen == first:
         engine.step()
-    spent = time.monotonic() - started
-    rate = (engine.seen - first) / spent
-    play = max(seconds - EXAMINATIONS * examination(), seconds / 2) * 0.97
+    rate = (engine.seen - first) / (time.monotonic() - started)
+    examining = EXAMINATIONS * _examination_seconds(engine)
+    play = max(seconds - examining, seconds / 2) * 0.97
     return max(_round(play * rate), engine.batch), rate
+
+
+def _examination_seconds(engine: Engine) -> float:
+    if engine.examine is None:
+        return 0.0
+    started = time.monotonic()
+    with engine.averaged():
+        engine.examine(engine.seen)
+    return time.monotonic() - started
 
 
 def _round(samples: float) -> int:

@@ -69,7 +69,6 @@ class Engine:
         seed: int = 0,
         device: torch.device | str = "cpu",
         precision: Precision = "fp32",
-        micro_batch: int | None = None,
         run: RunFolder | None = None,
         examine: Callable[[int], float] | None = None,
         save_seconds: float = 60.0,
@@ -78,7 +77,7 @@ class Engine:
         self.total, self.seed, self.device, self.precision = total, seed, torch.device(device), precision
         self.run, self.examine, self.save_seconds = run, examine, save_seconds
         self.batch = recipe.batch_size
-        self.micro_batch = micro_batch or self.batch
+        self.micro_batch = recipe.micro_batch or self.batch
         self.networks = nn.ModuleDict(networks).to(self.device)
         recipe.bind(self.networks)
         self.averages = nn.ModuleDict(
@@ -254,7 +253,9 @@ class Engine:
     def _log(self) -> None:
         if self.run is not None:
             means = {key: float(value) / self.moves[key.partition("/")[0]] for key, value in self.sums.items()}
-            self.run.log({"event": "terms", "seen": self.seen, "balance": self._balance(), **means})
+            self.run.log(
+                {"event": "terms", "seen": self.seen, "balance": self._balance(), **self.recipe.readings(), **means}
+            )
         self.sums, self.moves = {}, dict.fromkeys(self.moves, 0)
 
     def _balance(self) -> float:

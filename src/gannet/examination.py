@@ -5,7 +5,6 @@ Losses alone do not show a collapse; a distance between features of samples and 
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
@@ -18,10 +17,12 @@ from gannet.metrics import ReferenceStatistics, running_score
 from gannet.order import mixed_seed, reseed
 from gannet.recipes import Recipe
 from gannet.run import RunFolder
+from gannet.spec import Spec
 
 SCORED = 1_000
 """Samples behind every running score of a run."""
 SHOWN = 64
+"""Samples on a preview, or somewhat fewer so that every class fills its column."""
 REFERENCE = 2_000
 
 
@@ -37,21 +38,14 @@ class Examination:
         real, condition = source.read(np.sort(chosen))
         self.reference = ReferenceStatistics.from_features(domain.embed(real))
         self.condition = None if condition is None else condition[torch.arange(SCORED) % len(condition)]
-        self.shown = None if domain.spec.condition is None else even(domain.spec.condition, SHOWN)
+        self.shown = None if domain.spec.condition is None else even(domain.spec.condition, preview_count(domain.spec))
 
     def __call__(self, seen: int) -> float:
         """The running score (lower is better); also adds a preview to the run folder."""
         if self.folder is not None:
-            shown = self._generate(SHOWN, self.shown, "preview")
+            shown = self._generate(preview_count(self.domain.spec), self.shown, "preview")
             self.folder.add_preview(seen, self.domain.preview(shown, self.shown))
         return running_score(self.reference, self.domain.embed(self._generate(SCORED, self.condition, "score")))
-
-    def seconds(self) -> float:
-        """What one examination takes now."""
-        started = time.monotonic()
-        with torch.no_grad():
-            running_score(self.reference, self.domain.embed(self._generate(SCORED, self.condition, "score")))
-        return time.monotonic() - started
 
     def _generate(self, count: int, condition: Tensor | None, name: str) -> Tensor:
         reseed(mixed_seed(self.seed, name), torch.device(self.device))
@@ -60,3 +54,9 @@ class Examination:
             part = None if condition is None else condition[start : start + 250].to(self.device)
             pieces.append(self.recipe.generate(min(250, count - start), part).cpu())
         return torch.cat(pieces)
+
+
+def preview_count(spec: Spec) -> int:
+    """Samples on a preview: whole rows of the first field's classes where there are several."""
+    levels = None if spec.condition is None else spec.condition.fields[0].levels
+    return SHOWN if levels is None or len(levels) > SHOWN else SHOWN // len(levels) * len(levels)

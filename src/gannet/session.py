@@ -71,9 +71,8 @@ class Session:
         if samples is not None:
             self.settings["total"] = samples
         elif seconds is not None and (not self.resumed or self.settings["seconds"] != seconds):
-            examine = Examination(self.recipe, self.opened, None, self.settings["seed"], self.device)
-            total, self.rate = samples_in(seconds, self._trial, examine.seconds)
-            self.settings["total"] = total
+            with torch.random.fork_rng():
+                self.settings["total"], self.rate = samples_in(seconds, self._trial())
         elif "total" not in self.settings:
             self.settings["total"] = default_samples(
                 self.opened.domain.spec, self.networks, self.recipe.latent, self.settings["count"], self.device
@@ -89,13 +88,15 @@ class Session:
             interruption = stack.enter_context(Interruption())
             stack.enter_context(torch.random.fork_rng())
             self.folder.update_settings(total=self.total, seconds=self.settings["seconds"], finished=False)
-            engine = self._engine(self.networks, self.recipe, total=self.total)
+            engine = self._engine(self.networks, self.recipe, self.folder, total=self.total)
             self._restore(engine)
             finished = engine.play(report, lambda: interruption.requested is not None)
             self.folder.update_settings(finished=finished)
         return self._outcome(engine, finished, interruption)
 
-    def _engine(self, networks: dict[str, nn.Module], recipe: Recipe, *, total: int) -> Engine:
+    def _engine(
+        self, networks: dict[str, nn.Module], recipe: Recipe, folder: RunFolder | None, *, total: int
+    ) -> Engine:
         seed = self.settings["seed"]
         return Engine(
             recipe,
@@ -106,15 +107,15 @@ class Session:
             seed=seed,
             device=self.device,
             precision=self.precision,
-            run=self.folder,
-            examine=Examination(recipe, self.opened, self.folder, seed, self.device),
+            run=folder,
+            examine=Examination(recipe, self.opened, folder, seed, self.device),
         )
 
     def _trial(self) -> Engine:
         """An engine of the same game to measure and throw away."""
         recipe = recipe_of(self.settings)
         networks = build_networks(recipe, self.opened.domain.spec, self.settings)
-        return self._engine(networks, recipe, total=10**9)
+        return self._engine(networks, recipe, None, total=10**9)
 
     def _restore(self, engine: Engine) -> None:
         assert self.folder is not None

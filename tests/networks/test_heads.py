@@ -27,12 +27,17 @@ def test_without_conditions_the_noise_passes_and_with_them_their_embedding_stand
 def test_the_projection_logit_is_its_formula() -> None:
     head = ProjectionHead(8, MANY)
     features, condition = torch.randn(3, 8), torch.randn(3, 32)
-    assert head.embedding is not None
-    expected = (
-        features @ head.unconditional.weight[0] + (features * (condition @ head.embedding.weight.T)).sum(1) / 8**0.5
-    )
+    assert head.embedding is not None and head.embedding.bias is None
+    embedded = condition @ head.embedding.weight.T
+    expected = (features @ head.unconditional + (features * embedded).sum(1)) / 8**0.5
     torch.testing.assert_close(head(features, condition), expected)
-    assert head.unconditional.bias is None and head.embedding.bias is None
+
+
+def test_a_logit_starts_at_the_size_of_its_features_whatever_their_number() -> None:
+    torch.manual_seed(0)
+    for width in (16, 4096):
+        logits = torch.stack([ProjectionHead(width, None)(torch.randn(8, width)) for _ in range(50)])
+        assert 0.7 < logits.std() < 1.4
 
 
 def test_choices_are_softmax_and_numbers_are_as_they_are() -> None:

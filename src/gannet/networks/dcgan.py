@@ -41,8 +41,9 @@ def strided(stage: Stage, inputs: int, outputs: int, *, transposed: bool, bias: 
     is odd, it is padded by one pixel at its end before, or cropped by one after.
     """
     fine, coarse = stage
-    kernel = [3 if a == b else 4 for a, b in zip(fine, coarse, strict=True)]
-    stride = [1 if a == b else 2 for a, b in zip(fine, coarse, strict=True)]
+    halved = fine[0] != coarse[0], fine[1] != coarse[1]
+    kernel = 3 + halved[0], 3 + halved[1]
+    stride = 1 + halved[0], 1 + halved[1]
     if transposed:
         return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, kernel, stride, 1, bias=bias), Crop(fine))
     odd = [s * b - a for s, a, b in zip(stride, fine, coarse, strict=True)]

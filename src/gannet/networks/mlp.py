@@ -65,6 +65,6 @@ class MlpDiscriminator(nn.Module):
 
 
 def mlp_pair(spec: Spec, *, size: float, latent: int) -> tuple[MlpGenerator, MlpDiscriminator]:
-    """Generator and discriminator of width 128 * size for points, 256 * size for rows."""
-    width = rounded(size * (128 if spec.features <= FEW else 256), multiple=8, minimum=8)
+    """Generator and discriminator of width 64 * size for points, 256 * size for rows."""
+    width = rounded(size * (64 if spec.features <= FEW else 256), multiple=8, minimum=8)
     return MlpGenerator(spec, width, latent), MlpDiscriminator(spec, width)

@@ -139,6 +139,9 @@ class R3GAN(Recipe):
         if turn.player == "discriminator":
             self.penalty.update(self.target_lead)
 
+    def readings(self) -> dict[str, float]:
+        return {**super().readings(), "gamma": float(self.penalty.gamma), "lead": float(self.penalty.lead)}
+
     def describe(self) -> dict[str, Any]:
         return {
             "learning rate": f"{self.resolved_rate:.2g}" + (" (from the width)" if self.learning_rate is None else ""),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -58,6 +58,10 @@ class Recipe(ABC):
     """Real samples a step shows to the discriminator."""
     latent: int = 64
     """Width of the generator's noise."""
+    micro_batch: int | None = None
+    """Samples in memory at a time; gradients add up to those of the whole batch. None: the whole batch at once."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """Arithmetic of the networks; weights, penalties and losses stay fp32. Auto: bf16 on a GPU that has it."""
 
     networks: nn.ModuleDict = field(init=False, repr=False, compare=False)
 
@@ -88,6 +92,11 @@ class Recipe(ABC):
 
     def begin(self, seen: int, total: int) -> None:  # noqa: B027 - a hook most games do not need
         """Set what follows a schedule other than the pace (a penalty weight) before a step."""
+
+    def readings(self) -> dict[str, float]:
+        """What changes as the game goes on, beside the loss terms, for the log."""
+        augmentation = self.judge.augmentation
+        return {} if augmentation is None else {"augmentation": float(augmentation.strength)}
 
     def after_turn(self, turn: Turn) -> None:  # noqa: B027
         """What a game does after a turn's step (weight clipping, a penalty weight that adapts)."""
