@@ -1,6 +1,6 @@
 """Class-conditional Fashion-MNIST in 20 minutes on two cores: the default recipe beside `wgan_gp` and `gan`.
 
-    python benchmarks/fashion.py DATA [--time 20m] [--recipes r3gan wgan_gp gan] [--out FOLDER]
+    python benchmarks/fashion.py DATA [--time 20m] [--recipes r3gan wgan_gp gan] [--samples r3gan=100k ...] [--out DIR]
 
 DATA holds train30k.npz and test.npz (arrays `images`, `labels`). Prints, a recipe a line: samples seen, the share of
 generated pictures that a classifier trained on real ones reads as the requested class (aim >= 85 %), and the accuracy
@@ -34,6 +34,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--time", default="20m")
     parser.add_argument("--recipes", nargs="+", default=["r3gan", "wgan_gp", "gan"])
+    parser.add_argument("--samples", nargs="*", default=[], metavar="RECIPE=COUNT", help="in place of a time")
     parser.add_argument("--out", type=Path, default=Path("runs/fashion"))
     arguments = parser.parse_args()
     train, test = (np.load(arguments.data / name) for name in ("train30k.npz", "test.npz"))
@@ -41,11 +42,11 @@ def main() -> None:
     tested = tuple(map(torch.from_numpy, (test["images"], test["labels"])))
     ceiling = reader.accuracy(*tested)
     print(f"real: a classifier trained on 30,000 real pictures reads the real test set at {ceiling:.3f}", flush=True)
+    counts = dict(pair.split("=") for pair in arguments.samples)
     for recipe in arguments.recipes:
         started = time.monotonic()
-        run = gannet.train(
-            str(arguments.data / "train30k.npz"), recipe=recipe, time=arguments.time, out=arguments.out / recipe
-        )
+        budget = {"samples": counts[recipe]} if recipe in counts else {"time": arguments.time}
+        run = gannet.train(str(arguments.data / "train30k.npz"), recipe=recipe, out=arguments.out / recipe, **budget)
         minutes = (time.monotonic() - started) / 60
         pictures, labels = generated(run, PER_CLASS)
         agreed = reader.agreement(pictures, labels)

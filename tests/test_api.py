@@ -196,11 +196,15 @@ def test_the_estimator_keeps_scikit_learns_conventions() -> None:
         ("toy:ring", {"samples": 10, "time": "1m"}, "not both"),
         ("toy:ring", {"device": "tpu"}, "expected auto, cpu or cuda"),
         ("toy:ring", {"augment": "adaptive"}, "pictures"),
+        ("toy:ring", {"batch_size": 0}, "batch_size=0: must be at least 1"),
+        ("toy:ring", {"learning_rate": -1}, "learning_rate=-1.0: must be at least 0"),
+        ("toy:ring", {"samples": "many"}, "samples"),
+        ("toy:ring", {"size": "XXL"}, "size"),
     ],
 )
 def test_mistakes_are_answered_in_one_line(source: str, options: dict, message: str) -> None:
     with pytest.raises(GannetError, match=message) as caught:
-        gannet.train(source, **{"samples": 64, **options} if "time" not in options else options)
+        gannet.train(source, **{"samples": 64, **options})
     assert "\n" not in str(caught.value)
     assert not Path("runs").exists() or not any(Path("runs").iterdir())
 

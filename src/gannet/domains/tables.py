@@ -61,7 +61,10 @@ class Read:
 
 
 class Tables(Domain):
-    """Rows as flat samples: per column a choice (one-hot), a number in [-1, 1], or both; see `columns`."""
+    """Rows of a table: numbers, categories, booleans, dates and missing values.
+
+    A row is a flat sample: per column a choice (one-hot), a number in [-1, 1], or both; see `columns`.
+    """
 
     kind: ClassVar[str] = "tables"
     embedder: ClassVar[str] = "encoded-columns-1"

@@ -21,7 +21,7 @@ from gannet.spec import Spec
 
 @dataclass(kw_only=True)
 class GAN(Recipe):
-    """Minimise log(1 - D(G(z))) or, not to saturate, -log D(G(z)), against D's cross-entropy."""
+    """The original game: a discriminator that gives a probability, against a generator that wants it wrong."""
 
     batch_size: int = 128
     """Real samples a step shows to the discriminator."""

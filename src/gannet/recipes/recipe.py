@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gannet.errors import GannetError
 from gannet.judge import Judge
 from gannet.spec import Spec
 
@@ -101,8 +102,13 @@ class Recipe(ABC):
     def after_turn(self, turn: Turn) -> None:  # noqa: B027
         """What a game does after a turn's step (weight clipping, a penalty weight that adapts)."""
 
-    def check(self, spec: Spec) -> None:  # noqa: B027
-        """Raise GannetError when this recipe cannot play on data of this spec."""
+    def check(self, spec: Spec) -> None:
+        """Raise GannetError when a setting is out of range, or when this recipe cannot play on data of this spec."""
+        for knob in fields(self):
+            value = getattr(self, knob.name) if knob.init else None
+            least = 1 if knob.name in ("batch_size", "latent", "micro_batch") else 0
+            if isinstance(value, int | float) and value < least:
+                raise GannetError(f"{knob.name}={value}: must be at least {least}")
 
     def bind(self, networks: nn.ModuleDict) -> None:
         """Take the built networks as the players' own."""
