@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import gannet
+
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 
 
@@ -14,7 +16,8 @@ EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 def test_the_example_runs(example: Path, tmp_path: Path) -> None:
     if example.stem == "estimator":
         pytest.importorskip("pandas")
-    environment = {**os.environ, "GANNET_CACHE": str(tmp_path), "TMPDIR": str(tmp_path)}
+    source = str(Path(gannet.__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": source, "GANNET_CACHE": str(tmp_path), "TMPDIR": str(tmp_path)}
     done = subprocess.run(
         [sys.executable, str(example)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )

@@ -135,6 +135,8 @@ def prepare(
     """Open the data, choose what was not said, and make (or find again) the run folder. Nothing is trained yet."""
     if time is not None and samples is not None:
         raise GannetError("give either a time or a number of samples, not both")
+    seconds = None if time is None else knobs.parse_duration(time)
+    count = None if samples is None else knobs.parse_count(samples)
     domain = domain_for(source)
     recipe_class = recipe_named(recipe or domain.default_recipe)
     chosen, options = knobs.apply([recipe_class, domain.Options], settings or {})
@@ -153,19 +155,19 @@ def prepare(
         suited = recipe_class.suited(opened.domain.spec, capacity)
         name = recipe or domain.default_recipe
         resolved = _resolve(recipe_class(**{**suited, **chosen}), name, opened, request, capacity, where)
-        path = Path(out) if out is not None else unused_run_path(RUNS, _stem(source))
     elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
         raise GannetError(
             f"{folder.path}: the data is not what this run was trained on; put the old data back, choose another "
             "--out for the new data, or go on anyway with --allow-changed-data"
         )
     else:
-        path, resolved = folder.path, {**folder.settings, "device": where}
-    session = Session(path, resolved, opened, folder=folder, command=command or _command())
-    session.set_budget(
-        seconds=None if time is None else knobs.parse_duration(time),
-        samples=None if samples is None else knobs.parse_count(samples),
-    )
+        resolved = {**folder.settings, "device": where}
+    session = Session(resolved, opened, folder=folder, command=command or _command())
+    session.set_budget(seconds=seconds, samples=count)
+    if folder is not None:
+        session.run_path = folder.path
+    else:
+        session.run_path = Path(out) if out is not None else unused_run_path(RUNS, _stem(source))
     session.announcement = announce(session, found_lines(opened))
     return session
 

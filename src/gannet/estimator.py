@@ -7,7 +7,9 @@ The constructor stores and never computes; `fit` returns self; what is learned e
 from __future__ import annotations
 
 import inspect
+import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -47,9 +49,7 @@ class GAN:
 
     def fit(self, X: Any, y: Any = None) -> GAN:
         """Train on X; y [n], when given, becomes the condition "label" that `sample(where=...)` can ask for."""
-        if self.out is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="gannet-")
-        out = Path(self._folder.name) / "run" if self.out is None else Path(self.out)
+        out = self._temporary() if self.out is None else Path(self.out)
         session = prepare(
             X if y is None else (X, y),
             recipe=self.recipe,
@@ -68,6 +68,12 @@ class GAN:
         self.model_: Model = load(out)
         self.score_ = outcome.best_score
         return self
+
+    def _temporary(self) -> Path:
+        """A folder that goes with this object."""
+        folder = tempfile.mkdtemp(prefix="gannet-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Path(folder) / "run"
 
     def sample(self, n: int = 1, *, where: Mapping[str, Any] | None = None, truncation: float | None = None) -> Any:
         """`n` new samples in the form of X: an array for an array, a frame for a frame."""

@@ -45,10 +45,11 @@ class Outcome:
 class Session:
     """A run that is opened, chosen and budgeted, and waits for `play`."""
 
-    def __init__(
-        self, path: Path, settings: dict[str, Any], opened: Opened, *, folder: RunFolder | None, command: str
-    ) -> None:
-        self.run_path, self.settings, self.opened, self.folder = path, settings, opened, folder
+    run_path: Path
+    """The run folder; made by `play` when it is not there yet."""
+
+    def __init__(self, settings: dict[str, Any], opened: Opened, *, folder: RunFolder | None, command: str) -> None:
+        self.settings, self.opened, self.folder = settings, opened, folder
         self.command, self.device = command, settings["device"]
         self.precision: Precision = settings["precision"]
         self.recipe: Recipe = recipe_of(settings)

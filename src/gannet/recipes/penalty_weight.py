@@ -40,6 +40,6 @@ class PenaltyWeight(nn.Module):
         self.total.zero_()
         self.count.zero_()
         if target is not None:
-            # A negative lead means that the generator runs ahead: the game swings, and damping is what it lacks.
-            error = torch.where(self.lead < 0, 1.0, (self.lead / target - 1).clamp(-1, 1))
+            # A clearly negative lead means that the generator runs ahead: the game swings and lacks damping.
+            error = torch.where(self.lead < -target, 1.0, (self.lead / target - 1).clamp(-1, 1))
             self.gamma.mul_((error * self.rate).exp()).clamp_(self.low, self.high)
