@@ -30,7 +30,7 @@ class R3GAN(Recipe):
     batch_size: int = 64
     """Real samples a step shows to the discriminator (256 suit points)."""
     latent: int = 64
-    """Width of the generator's noise (4 suit points)."""
+    """Width of the generator's noise (for points, as many as their dimensions)."""
     learning_rate: float | None = None
     """Adam's first step size; none: 2e-4 at the published width of 768, in inverse proportion to the width."""
     final_learning_rate: float | None = None
@@ -76,7 +76,7 @@ class R3GAN(Recipe):
     def suited(cls, spec: Spec, size: float) -> dict[str, Any]:
         if spec.kind == "points":
             # Few coordinates carry sharp detail: small noise, large steps, and a sharper discriminator at the end.
-            return {"batch_size": 256, "latent": 4, "learning_rate": 5e-3, "final_lead": 0.5}
+            return {"batch_size": 256, "latent": spec.features, "learning_rate": 5e-3, "final_lead": 0.5}
         return {}
 
     def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
