@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 import gannet
-from gannet.domains.points import GRID_DEVIATION, RING_DEVIATION, grid_centres, ring_centres
+from gannet.domains.points import DENSITIES, GRID_DEVIATION, RING_DEVIATION, grid_centres, ring_centres
 
 SETS = {"ring": (ring_centres(), RING_DEVIATION), "grid": (grid_centres(), GRID_DEVIATION)}
 SAMPLES = 10_000
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     for name in arguments.set or SETS:
         centres, deviation = SETS[name]
-        real, _ = gannet.domains.points.DENSITIES[name](SAMPLES, np.random.default_rng(1)), None
+        real = DENSITIES[name](SAMPLES, np.random.default_rng(1))
         print(f"{name}: real samples {modes_and_quality(real, centres, deviation)}", flush=True)
         results = []
         for seed in range(arguments.seeds):

@@ -42,9 +42,8 @@ def plan(height: int, width: int, size: float) -> Plan:
     """How pictures of this height and width are taken apart; `size` 1 is S, 2 M, 4 L, and 12 the published network.
 
     - Levels halve, rounding up, down to a grid of about 4x4.
-    - The coarse levels have 16 * size channels for each level there is, counted up to four (8x8 pictures have two
-      levels, 32x32 and larger at least four). Beyond a side (geometric mean) of 4 * size, at most 32, the channels fall
-      as one over the side: at size 12 the published 768 up to 32 pixels, 384 at 64, 192 at 128, 96 at 256.
+    - A level has 64 * size channels up to a side (geometric mean) of 4 * size, at most 32, and beyond falls as one over
+      the side: at size 12 the published 768 up to 32 pixels, 384 at 64, 192 at 128, 96 at 256.
     - From size 2 on, two bottlenecks a level as published. Below, one dense block a level and none at the finest:
       on a processor a grouped or pointwise convolution runs at half the speed of a dense one, and a block at full
       resolution takes as long as all the others together.
@@ -52,8 +51,7 @@ def plan(height: int, width: int, size: float) -> Plan:
     sizes = halvings((height, width))
     sides = [sqrt(h * w) for h, w in sizes]
     knee = min(4 * size, 32)
-    base = 16 * size * min(len(sizes), 4)
-    widths = [rounded(base * min(1.0, knee / side), multiple=8, minimum=NARROWEST) for side in sides]
+    widths = [rounded(64 * size * min(1.0, knee / side), multiple=8, minimum=NARROWEST) for side in sides]
     small = size < 2
     blocks = [1 if small else 2] * len(sizes)
     if small and len(sizes) > 1:
