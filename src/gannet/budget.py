@@ -17,7 +17,7 @@ from gannet.spec import Spec
 
 OPERATIONS = {"cpu": 6e13, "cuda": 5e16}
 """Floating-point operations of a default run: about ten minutes on two cores, about an hour on a large GPU."""
-PASSES = 50
+PASSES = 55
 """Most passes over the data of a default run."""
 LEAST = 50_000
 """Fewest samples of a default run."""

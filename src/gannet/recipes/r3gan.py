@@ -76,7 +76,12 @@ class R3GAN(Recipe):
     def suited(cls, spec: Spec, size: float) -> dict[str, Any]:
         if spec.kind == "points":
             # Few coordinates carry sharp detail: small noise, large steps, and a sharper discriminator at the end.
-            return {"batch_size": 256, "latent": spec.features, "learning_rate": 5e-3, "final_lead": 0.5}
+            return {
+                "batch_size": 256,
+                "latent": spec.features,
+                "learning_rate": 5e-3,
+                "final_lead": 0.5,
+            }
         return {}
 
     def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
