@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,9 @@ def domain_for(source: Any) -> type[Domain]:
         )
     path = Path(source)
     named = str(source).lower()
+    inside = _names_inside(path)
     for kind, endings in NOT_BUILT.items():
-        folder = path.is_dir() and any(child.name.lower().endswith(endings) for child in path.iterdir())
-        if named.endswith(endings) or folder:
+        if named.endswith(endings) or any(name.endswith(endings) for name in inside):
             raise GannetError(f"{source}: {kind} is a kind of data that is not built yet; built: {', '.join(DOMAINS)}")
     if not path.exists():
         names = [PREFIX + name for name in DENSITIES] + ["digits"]
@@ -52,3 +53,13 @@ def domain_for(source: Any) -> type[Domain]:
     raise GannetError(
         f"{source}: files of this ending are not known; give pictures, .npz, .npy, .csv, .tsv or .parquet"
     )
+
+
+def _names_inside(path: Path) -> list[str]:
+    """Names of the files in a folder or a zip, in lower case; none for anything else."""
+    if path.is_dir():
+        return [child.name.lower() for child in path.iterdir()]
+    if path.is_file() and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            return [name.lower() for name in archive.namelist()]
+    return []
