@@ -4,6 +4,7 @@ import copy
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -141,20 +142,50 @@ def test_turns_come_as_often_as_they_say() -> None:
     assert (played.count("discriminator"), played.count("lazy"), played.count("generator")) == (12, 2, 6)
 
 
+def test_three_players_move_each_on_their_own() -> None:
+    @dataclass(kw_only=True)
+    class WithEncoder(R3GAN):
+        players: ClassVar[dict[str, tuple[str, ...]]] = {**R3GAN.players, "encoder": ("encoder",)}
+
+        @property
+        def turns(self) -> tuple[Turn, ...]:
+            return (*super().turns, Turn("encoder", "encode", times=2))
+
+        def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
+            return {**super().build(spec, size=size, count=count, holdout=holdout), "encoder": nn.Linear(2, 4)}
+
+        def encode(self, real: Tensor, condition: Tensor | None) -> Terms:
+            noise = torch.randn(len(real), self.latent)
+            found = self.networks["encoder"](self.networks["generator"](noise, condition))
+            return {"reconstruction": (found - noise).square().mean()}
+
+    game = engine(WithEncoder(batch_size=16, latent=4), total=160)
+    before = game.networks["encoder"].weight.clone()
+    game.play()
+    assert not torch.equal(before, game.networks["encoder"].weight)
+    assert set(game.terms) == {"discriminator", "generator", "encoder"}
+    assert any(name.startswith("encoder.") for name in game.tensors()["optimisers"])
+
+
+@dataclass(kw_only=True)
+class Still(R3GAN):
+    """Noise that is always one: the same fakes however the batch is cut."""
+
+    def generate(self, count: int, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        return self.networks["generator"](torch.ones(count, self.latent), condition)
+
+
 def test_accumulating_micro_batches_gives_the_gradient_of_the_whole_batch() -> None:
     gradients = []
-    for micro in (None, 4):
-        torch.set_default_dtype(torch.float64)
-        try:
-            game = engine(R3GAN(batch_size=16, latent=4, gamma=1.0, micro_batch=micro))
-            # The same noise whatever the micro-batch: draw it from the samples' own count.
-            generator = game.networks["generator"]
-            game.recipe.generate = lambda count, condition, g=generator: g(torch.ones(count, 4), None)
-            game.train.samples = game.train.samples.double()
+    torch.set_default_dtype(torch.float64)
+    try:
+        for micro in (None, 4):
+            game = engine(Still(batch_size=16, latent=4, gamma=1.0, micro_batch=micro))
+            game.train = ArrayDataset(data().samples.double())
             game._move(game.recipe.turns[0], np.arange(16))
             gradients.append([weight.grad.clone() for weight in game.parameters["discriminator"]])
-        finally:
-            torch.set_default_dtype(torch.float32)
+    finally:
+        torch.set_default_dtype(torch.float32)
     for whole, accumulated in zip(*gradients, strict=True):
         assert torch.allclose(whole, accumulated, rtol=1e-10, atol=1e-12)
 
