@@ -6,6 +6,7 @@ recipe never knows of it. With nothing hung, the judge is its discriminator, bit
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -17,16 +18,16 @@ OBSERVE_EVERY = 8
 """Steps between two looks at held-out samples."""
 
 
-class Regulariser(nn.Module):
+class Regulariser(nn.Module, ABC):
     """A term over a pair of logits, added to the discriminator's loss; its state lives in buffers."""
 
     name: str
     requires_anchored_losses: ClassVar[bool] = False
     """Whether it reads the level of the logits, which relativistic games leave free."""
 
+    @abstractmethod
     def forward(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """A scalar from logits [batch] and [batch]."""
-        raise NotImplementedError
 
 
 class Augmentation(nn.Module):
