@@ -18,6 +18,7 @@ import torch
 from readers import train_reader
 
 import gannet
+from gannet.conditions import even
 from gannet.model import Model
 
 PER_CLASS = 1_000
@@ -53,7 +54,7 @@ def main() -> None:
         shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
         useful = train_reader(pictures[shuffled], labels[shuffled]).accuracy(*tested)
         shown = pictures.view(10, PER_CLASS, *pictures.shape[1:])[:, :6].transpose(0, 1).flatten(0, 1)
-        grid = run.domain.preview(run.domain.encode(shown[..., None].numpy()))
+        grid = run.domain.preview(run.domain.encode(shown[..., None].numpy()), even(run.spec.condition, len(shown)))
         grid.save(arguments.out / f"{recipe}.png")
         print(
             f"{recipe}: {minutes:.1f} min, best checkpoint at {run.seen:,} samples: agreement {agreed:.3f} "
