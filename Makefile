@@ -42,7 +42,10 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for name in startup demo overhead kills modes gamma; do \
+		echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; \
+	done
+	@echo "with data: $(BIN)/python benchmarks/fashion.py FOLDER; $(BIN)/python benchmarks/gamma.py FOLDER"
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis dist
