@@ -35,7 +35,18 @@ ONLY = {
     "checkpoint": {"errors"},
     "run": {"checkpoint", "errors"},
     "settings": {"errors"},
-    "engine": {"run", "checkpoint", "judge", "order", "errors", "spec", "recipes.recipe", "domains.domain"},
+    "engine": {
+        "run",
+        "checkpoint",
+        "judge",
+        "order",
+        "tally",
+        "weights",
+        "errors",
+        "spec",
+        "recipes.recipe",
+        "domains.domain",
+    },
 }
 """What each room may import besides itself: a room, or one contract file of a room."""
 

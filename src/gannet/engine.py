@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import get_total_norm
-from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from gannet.checkpoint import load_into
 from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
 from gannet.order import Order, mixed_seed, reseed
+from gannet.tally import Tally
+from gannet.weights import FlatWeights
 
 if TYPE_CHECKING:
     from gannet.domains.domain import Dataset
@@ -83,25 +83,21 @@ class Engine:
         self.averages = nn.ModuleDict(
             {name: copy.deepcopy(self.networks[name]).requires_grad_(False).eval() for name in recipe.averaged}
         )
-        self.parameters = {
-            player: [weight for name in names for weight in self.networks[name].parameters()]
+        self.weights = {
+            player: FlatWeights({name: self.networks[name] for name in names})
             for player, names in recipe.players.items()
         }
+        self.optimisers = {player: recipe.optimiser([weights.vector]) for player, weights in self.weights.items()}
         self.buffers = list(self.networks.buffers())
-        self.followed = [(self.averages[name], self.networks[name]) for name in recipe.averaged]
-        self.average_weights = [weight for average, _ in self.followed for weight in average.parameters()]
-        self.followed_weights = [weight for _, source in self.followed for weight in source.parameters()]
-        self.average_buffers = [buffer for average, _ in self.followed for buffer in average.buffers()]
-        self.followed_buffers = [buffer for _, source in self.followed for buffer in source.buffers()]
-        self.optimisers = {player: recipe.optimiser(weights) for player, weights in self.parameters.items()}
+        self.followed = [self._pair(name) for name in recipe.averaged]
         self.orders = [Order(len(train), seed, "turn", index) for index in range(len(recipe.turns))]
         self.observed = Order(len(holdout), seed, "holdout") if holdout is not None else None
         self.seen, self.skipped, self.bad_in_a_row = 0, 0, 0
         self.score: float | None = None
         self.best_score: float | None = None
         self.terms: dict[str, dict[str, Tensor]] = {}
-        self.sums: dict[str, Tensor] = {}
-        self.moves = dict.fromkeys(recipe.players, 0)
+        self.tally = Tally()
+        self.moving: str | None = None
         self.notes: list[str] = []
 
     # -- playing ------------------------------------------------------------------------------------------------
@@ -150,44 +146,44 @@ class Engine:
 
     def _move(self, turn: Turn, indices: Any) -> None:
         """One move of one player: loss terms, gradients, the finite check, the step."""
-        for player, weights in self.parameters.items():
-            for weight in weights:
-                weight.requires_grad = player == turn.player
-                weight.grad = None
+        self._hand_over(turn.player)
         before = [buffer.clone() for buffer in self.buffers]
-        terms: dict[str, Tensor] = {}
+        names: list[str] = []
+        values: Tensor | None = None
         for start in range(0, len(indices), self.micro_batch):
             part = indices[start : start + self.micro_batch]
-            share = len(part) / len(indices)
             real, condition = self._read(self.train, part)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                named = getattr(self.recipe, turn.loss)(real, condition)
-            loss = torch.stack(list(named.values())).sum() * share
-            loss.backward()
-            for name, value in named.items():
-                value = value.detach() * share
-                terms[name] = terms[name] + value if name in terms else value
-        gradients = [weight.grad for weight in self.parameters[turn.player] if weight.grad is not None]
-        norm = get_total_norm(gradients)
-        if not math.isfinite(float(norm + torch.stack(list(terms.values())).sum())):
+                terms = getattr(self.recipe, turn.loss)(real, condition)
+            losses = torch.stack(list(terms.values())) * (len(part) / len(indices))
+            losses.sum().backward()
+            names, values = list(terms), losses.detach() if values is None else values + losses.detach()
+        assert values is not None
+        norm = self.weights[turn.player].collect().norm()
+        values = torch.cat([values, norm[None]])
+        if not math.isfinite(float(values.sum())):
             for buffer, value in zip(self.buffers, before, strict=True):
                 buffer.copy_(value)
-            self._skip(turn, terms, float(norm))
+            self._skip(turn, dict(zip(names, values.tolist(), strict=False)), float(norm))
             return
         self.bad_in_a_row = 0
         self.optimisers[turn.player].step()
         self.recipe.after_turn(turn)
-        self.terms[turn.player] = terms
-        for name, value in {**terms, "gradient_norm": norm}.items():
-            key = f"{turn.player}/{name}"
-            self.sums[key] = self.sums.get(key, torch.zeros((), device=self.device)) + value
-        self.moves[turn.player] += 1
+        self.terms[turn.player] = dict(zip(names, values, strict=False))
+        self.tally.add(turn.player, [*names, "gradient_norm"], values)
 
-    def _skip(self, turn: Turn, terms: dict[str, Tensor], norm: float) -> None:
+    def _hand_over(self, player: str) -> None:
+        """Only the player whose turn it is collects gradients."""
+        if player != self.moving:
+            for owner, weights in self.weights.items():
+                weights.learn(owner == player)
+            self.moving = player
+
+    def _skip(self, turn: Turn, terms: dict[str, float], norm: float) -> None:
         """A move that is not finite changes nothing; many in a row end the run, naming every term."""
         self.skipped += 1
         self.bad_in_a_row += 1
-        values = ", ".join(f"{name} {float(value):.4g}" for name, value in terms.items())
+        values = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
         told = f"{turn.player} at {self.seen:,} samples: {values}, gradient norm {norm:.4g}"
         self.notes.append(f"skipped a move that is not finite ({told})")
         if self.run is not None:
@@ -211,12 +207,20 @@ class Engine:
             fake = self.recipe.generate(count, condition)
         judge.observe(real, holdout, fake, condition, holdout_condition)
 
+    def _pair(self, name: str) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+        """The averaged weights of a network, its own, and the pairs of their buffers."""
+        average, network = self.averages[name], self.networks[name]
+        owner = next(weights for weights in self.weights.values() if name in weights.spans)
+        buffers = list(zip(average.buffers(), network.buffers(), strict=True))
+        return FlatWeights({name: average}).part(name), owner.part(name), buffers
+
     @torch.no_grad()
     def _average(self, half_life: float) -> None:
         decay = 0.5 ** (self.batch / half_life) if half_life > 0 else 0.0
-        get_ema_multi_avg_fn(decay)(self.average_weights, self.followed_weights, self.seen)  # type: ignore[arg-type]
-        for kept, buffer in zip(self.average_buffers, self.followed_buffers, strict=True):
-            kept.copy_(buffer)
+        for average, weights, buffers in self.followed:
+            average.lerp_(weights, 1 - decay)
+            for kept, buffer in buffers:
+                kept.copy_(buffer)
 
     def _read(self, data: Dataset, indices: Any) -> tuple[Tensor, Tensor | None]:
         samples, condition = data.read(indices)
@@ -252,11 +256,9 @@ class Engine:
 
     def _log(self) -> None:
         if self.run is not None:
-            means = {key: float(value) / self.moves[key.partition("/")[0]] for key, value in self.sums.items()}
-            self.run.log(
-                {"event": "terms", "seen": self.seen, "balance": self._balance(), **self.recipe.readings(), **means}
-            )
-        self.sums, self.moves = {}, dict.fromkeys(self.moves, 0)
+            readings = {"balance": self._balance(), **self.recipe.readings(), **self.tally.means()}
+            self.run.log({"event": "terms", "seen": self.seen, **readings})
+        self.tally.clear()
 
     def _balance(self) -> float:
         return float(self.recipe.judge.balance)
@@ -308,8 +310,7 @@ class Engine:
             "bad_in_a_row": self.bad_in_a_row,
             "score": self.score,
             "best_score": self.best_score,
-            "moves": self.moves,
-            "sums": {name: float(value) for name, value in self.sums.items()},
+            "tally": self.tally.state(),
         }
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
@@ -324,6 +325,6 @@ class Engine:
                     moments.setdefault(int(index), {})[key] = value
             optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
         self.seen, self.skipped = state["seen"], state["skipped"]
-        self.bad_in_a_row, self.moves = state["bad_in_a_row"], state["moves"]
+        self.bad_in_a_row = state["bad_in_a_row"]
         self.score, self.best_score = state["score"], state["best_score"]
-        self.sums = {name: torch.tensor(value, device=self.device) for name, value in state["sums"].items()}
+        self.tally.restore(state["tally"], self.device)
