@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 
 from gannet.errors import GannetError
+from gannet.metrics.answer import Better, Figure
 from gannet.metrics.frechet import CHUNK_ROWS, frechet_distance
 from gannet.metrics.kernel import SUBSET_ROWS, Kernel, bounded, cubic, subset_distances
 from gannet.metrics.neighbours import DENSITY_NEIGHBOURS, PRECISION_NEIGHBOURS, neighbour_scores
-from gannet.metrics.report import Better, Figure, Protocol, Report
+from gannet.metrics.report import Protocol, Report
 from gannet.metrics.sliced_wasserstein import sliced_wasserstein
 
 METRICS_VERSION = "1"

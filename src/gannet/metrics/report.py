@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from gannet.errors import GannetError
-
-Better = Literal["lower", "higher"]
+from gannet.metrics.answer import Figure, figure_from_json, figure_to_json
 
 
 @dataclass(frozen=True)
@@ -38,23 +37,6 @@ class Protocol:
         """What differs, as "name: ours, theirs"."""
         mine, theirs = asdict(self), asdict(other)
         return [f"{name}: {mine[name]}, {theirs[name]}" for name in mine if mine[name] != theirs[name]]
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One number about the generated samples, and what real samples score in their place."""
-
-    name: str
-    value: float
-    interval: tuple[float, float] | None
-    """95 % interval; None where it would cost more than it tells."""
-    reference: float
-    """The same figure of real samples the model may have trained on: what perfection scores at this count."""
-    floor: float | None
-    """The same figure of noise: what failure scores. None when no noise was given."""
-    better: Better
-    meaning: str
-    """One sentence in plain words."""
 
 
 @dataclass(frozen=True)
@@ -97,10 +79,7 @@ class Report:
         """Plain dictionaries, lists and numbers."""
         return {
             "protocol": asdict(self.protocol),
-            "figures": [
-                {**asdict(figure), "interval": None if figure.interval is None else list(figure.interval)}
-                for figure in self.figures
-            ],
+            "figures": [figure_to_json(figure) for figure in self.figures],
             "notes": list(self.notes),
         }
 
@@ -108,10 +87,7 @@ class Report:
     def from_json(cls, data: dict[str, Any]) -> Report:
         """The inverse of `to_json`. Raises GannetError for a report of another shape."""
         try:
-            figures = [
-                Figure(**{**figure, "interval": None if figure["interval"] is None else tuple(figure["interval"])})
-                for figure in data["figures"]
-            ]
+            figures = [figure_from_json(figure) for figure in data["figures"]]
             return cls(Protocol(**data["protocol"]), figures, list(data["notes"]))
         except (KeyError, TypeError) as error:
             expected = ", ".join(part.name for part in fields(cls))
@@ -160,7 +136,14 @@ def _compared(first: Figure, second: Figure) -> Comparison:
 def _row(figure: Figure, noise: bool) -> list[str]:
     interval = "-" if figure.interval is None else " to ".join(_short(end) for end in figure.interval)
     floor = ["-" if figure.floor is None else _short(figure.floor)] if noise else []
-    return [figure.name, _short(figure.value), interval, _short(figure.reference), *floor, figure.better]
+    return [
+        figure.name,
+        _short(figure.value),
+        interval,
+        "-" if figure.reference is None else _short(figure.reference),
+        *floor,
+        figure.better,
+    ]
 
 
 def _short(value: float) -> str:
