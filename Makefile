@@ -24,6 +24,7 @@ demo: $(READY)
 	@echo
 	@echo "Look at:  runs/demo/previews   the samples as training went on; the last picture is the result"
 	@echo "          runs/demo/samples    64 new digits"
+	@echo "          runs/demo/report.html  the proof: real? varied? new? private? fair? useful?"
 	@echo "Next:     $(BIN)/gannet train YOUR_FOLDER_OR_TABLE"
 
 test: $(READY)

@@ -147,7 +147,7 @@ def test_rows_of_a_table_come_back_in_their_own_types() -> None:
 
 
 def test_evaluation_puts_every_figure_beside_real_and_noise() -> None:
-    report = small(out="run").evaluate()
+    report = small(out="run").evaluate(samples=300)
     names = {figure.name for figure in report.figures}
     assert {"Fréchet distance", "kernel distance", "precision", "recall", "density", "coverage"} <= names
     assert all(np.isfinite(figure.value) for figure in report.figures)

@@ -22,7 +22,7 @@ import gannet
 from gannet.cli import app, main, recipe_names
 from gannet.errors import GannetError, TrainingWarning
 
-VERBS = ("train", "resume", "sample", "evaluate", "inspect", "list", "cite")
+VERBS = ("train", "resume", "sample", "evaluate", "compare", "card", "inspect", "list", "cite")
 COMMAND = [sys.executable, "-m", "gannet"]
 CHILD = {**os.environ, "PYTHONPATH": str(Path(gannet.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 HEAVY = {"torch", "numpy", "PIL", "rich", "pydantic", "pandas", "sklearn"}
@@ -68,7 +68,7 @@ def test_gannet_alone_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "gannet train photos/" in answer.out
     assert len(answer.out.splitlines()) < 20
-    assert all(f"gannet {verb}" in answer.out for verb in VERBS if verb != "cite")
+    assert all(f"gannet {verb}" in answer.out for verb in VERBS if verb not in ("cite", "compare", "card"))
 
 
 def test_every_example_of_the_teaching_help_is_a_line_the_parser_takes() -> None:
@@ -429,13 +429,24 @@ def test_sample_refuses_conditions_the_run_does_not_know(ring_run: Path, capsys:
     assert "truncation" in refusal(capsys, "sample", str(ring_run), "--truncation", "2")
 
 
-def test_evaluate_prints_a_table_and_writes_json(
+def test_evaluate_prints_the_answers_and_writes_the_page_and_the_figures(
     ring_run: Path, elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    answer = Answer(capsys, "evaluate", str(ring_run), "--samples", "30", "--json", "figures.json")
+    answer = Answer(capsys, "evaluate", str(ring_run), "--samples", "60", "--out", "proof")
     assert answer.code == 0, answer.err
-    assert answer.out
-    assert json.loads((elsewhere / "figures.json").read_text())
+    assert all(question in answer.out for question in ("Real?", "Varied?", "New?", "Private?", "Fair?", "Useful?"))
+    assert len(json.loads((elsewhere / "proof/report.json").read_text())["answers"]) == 6
+    assert "<html" in (elsewhere / "proof/report.html").read_text(encoding="utf-8")
+
+
+def test_compare_and_card_ask_for_an_evaluation_first(ring_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "gannet evaluate" in refusal(capsys, "card", str(ring_run))
+    assert "gannet evaluate" in refusal(capsys, "compare", str(ring_run), str(ring_run))
+    assert "at least two" in refusal(capsys, "compare", str(ring_run))
+
+
+def test_evaluate_refuses_columns_that_points_do_not_have(ring_run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "have no columns" in refusal(capsys, "evaluate", str(ring_run), "--target", "income")
 
 
 def test_cite_of_a_run_is_that_of_its_recipe(ring_run: Path, capsys: pytest.CaptureFixture[str]) -> None:

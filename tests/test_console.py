@@ -11,12 +11,14 @@ from gannet.console import (
     TrainingDisplay,
     balance_in_words,
     clock_time,
+    look_in_words,
     per_second,
     printable,
     terms_in_words,
     thousands,
 )
 from gannet.engine import Progress
+from gannet.watch import Look
 
 
 class Terminal(io.StringIO):
@@ -165,3 +167,8 @@ def test_figures_are_short() -> None:
 def test_control_characters_never_reach_the_terminal() -> None:
     assert printable("cat\x1b[2J\x07.png") == "cat\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}.png"
     assert printable("naïve 猫\tx\n") == "naïve 猫\tx\n"
+
+
+def test_the_latest_look_is_told_in_words_as_far_as_it_could_be_measured() -> None:
+    assert look_in_words(Look(0.5)) == "not known yet"
+    assert look_in_words(Look(0.5, variety=0.953, coverage=0.8)) == "variety 0.95  coverage 0.80"

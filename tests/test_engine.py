@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from gannet.diagnostics import Referee
 from gannet.domains.domain import ArrayDataset
 from gannet.engine import PERSISTENT, Engine
 from gannet.errors import GannetError
@@ -21,6 +22,7 @@ from gannet.recipes.recipe import Terms, Turn
 from gannet.recipes.wgan_gp import WGANGP
 from gannet.run import RunFolder
 from gannet.spec import Spec
+from gannet.watch import Look
 
 SPEC = Spec("points", (2,))
 
@@ -248,7 +250,7 @@ def test_persistent_bad_moves_stop_the_game_and_name_every_term(tmp_path: Path) 
 def test_examinations_come_evenly_and_the_best_is_kept(tmp_path: Path) -> None:
     scores = iter([3.0, 1.0, 2.0, math.nan] + [5.0] * 16)
     run = RunFolder.create(tmp_path / "run", {}, "test")
-    game = engine(run=run, total=3200, examine=lambda seen: next(scores))
+    game = engine(run=run, total=3200, examine=lambda seen: Look(next(scores)))
     game.play()
     told = [line for line in run.read_log() if line["event"] == "score"]
     assert [line["seen"] for line in told] == list(range(160, 3201, 160))
@@ -256,8 +258,108 @@ def test_examinations_come_evenly_and_the_best_is_kept(tmp_path: Path) -> None:
     assert run.best().seen == 320 and run.newest().seen == 3200
 
 
+FALLING_THEN_BAD = [2.0, 1.0, 0.5, 0.4, 0.3, 0.2, *[2.0] * 30]
+"""Scores of a game that collapses after its sixth look."""
+
+
+def scripted(run: RunFolder | None, *, remedies: bool = True, **options) -> Engine:
+    """A game whose looks come from a list, by the clock: a collapse on demand."""
+    looks = 20
+    return engine(
+        run=run,
+        total=3200,
+        examine=lambda seen: Look(FALLING_THEN_BAD[seen * looks // 3200]),
+        watcher=Referee(remedies=remedies),
+        **options,
+    )
+
+
+def events(run: RunFolder) -> list[dict]:
+    return [line for line in run.read_log() if line["event"] == "referee"]
+
+
+def test_a_collapse_returns_the_weights_of_the_best_and_goes_on_softer(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    game = scripted(run)
+    steps = iter(range(1000))
+    game.play(stop=lambda: next(steps) * 16 >= 1120)
+    (told,) = events(run)
+    assert told["action"] == "roll back" and told["seen"] == 1120 and told["finding"] == "collapse"
+    assert game.learning_factor == 0.5 and game.recipe.firmness == 2.0
+    best, _ = run.best().read()
+    assert run.best().seen == 800
+    for name, value in game.networks.state_dict().items():
+        assert torch.equal(value, best["networks"][name]), name
+    assert game.seen == 1120
+
+
+def test_a_rolled_back_game_without_a_run_folder_returns_to_the_same_weights(tmp_path: Path) -> None:
+    kept, unkept = scripted(RunFolder.create(tmp_path / "run", {}, "test")), scripted(None)
+    kept.play()
+    unkept.play()
+    assert kept.ended == unkept.ended
+    assert_equal(kept, unkept)
+
+
+@pytest.mark.parametrize("stop_after", [49, 69, 70, 71, 90])
+def test_a_game_resumed_around_a_roll_back_takes_the_same_course(stop_after: int, tmp_path: Path) -> None:
+    whole = scripted(RunFolder.create(tmp_path / "whole", {}, "test"))
+    whole.play()
+    run = RunFolder.create(tmp_path / "broken", {}, "test")
+    first = scripted(run)
+    steps = iter(range(1000))
+    first.play(stop=lambda: next(steps) >= stop_after)
+    second = scripted(run)
+    second.restore(*run.newest().read())
+    second.play()
+    assert_equal(whole, second)
+    assert whole.state() == second.state()
+
+
+def test_without_remedies_trouble_is_told_and_the_course_is_that_of_an_unwatched_game(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    watched = scripted(run, remedies=False)
+    watched.play()
+    blind = engine(total=3200)
+    blind.play()
+    assert {told["action"] for told in events(run)} == {"note"}
+    assert_equal(watched, blind)
+
+
+def test_moves_that_are_not_finite_return_to_the_best_before_the_game_is_given_up(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    game = engine(run=run, total=3200, examine=lambda seen: Look(1.0 - seen / 3300), watcher=Referee())
+    steps = iter(range(1000))
+    game.play(stop=lambda: next(steps) >= 50)
+    with torch.no_grad():
+        next(game.networks["judge"].parameters()).fill_(torch.nan)
+    assert game.play()
+    assert events(run)[0]["action"] == "roll back" and events(run)[0]["finding"] == "instability"
+    assert all(weight.isfinite().all() for weight in game.networks.parameters())
+
+
+def test_a_game_that_has_learned_nothing_begins_anew_with_other_weights(tmp_path: Path) -> None:
+    def fresh(attempt: int) -> dict[str, nn.Module]:
+        torch.manual_seed(attempt)
+        return R3GAN(batch_size=16, latent=4).build(SPEC, size=0.25, count=300, holdout=0)
+
+    run = RunFolder.create(tmp_path / "run", {}, "test")
+    game = engine(run=run, total=3200, examine=lambda seen: Look(1.0), watcher=Referee(), fresh=fresh)
+    steps = iter(range(1000))
+    game.play(stop=lambda: bool(events(run)) or next(steps) > 200)
+    (told,) = events(run)
+    assert told["action"] == "begin anew" and told["finding"] == "not learning"
+    drawn = fresh(1)["generator"].state_dict()
+    assert all(torch.equal(value, drawn[name]) for name, value in game.networks["generator"].state_dict().items())
+    assert not any(optimiser.state for optimiser in game.optimisers.values())
+    second = engine(run=run, total=3200, examine=lambda seen: Look(1.0), watcher=Referee(), fresh=fresh)
+    second.restore(*run.newest().read())
+    assert second.beginnings == 2
+    second.step()
+
+
 def test_an_examination_does_not_change_the_course_of_the_game() -> None:
-    watched, blind = engine(examine=lambda seen: float(torch.randn(1))), engine()
+    watched, blind = engine(examine=lambda seen: Look(float(torch.randn(1)))), engine()
     watched.play()
     blind.play()
     assert_equal(watched, blind)

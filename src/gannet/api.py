@@ -43,11 +43,13 @@ def train(
     size: str | float | None = None,
     device: str = "auto",
     seed: int = 0,
+    remedies: bool = True,
     report: Callable[[Progress], None] | None = None,
     **settings: Any,
 ) -> Model:
     """Train on `source` (a path, a built-in name, arrays, a data frame) and return the model.
 
+    The referee watches the game; with `remedies=False` it reports trouble and touches nothing.
     `settings` are the recipe's and the domain's own (see `gannet list RECIPE`). Raises GannetError for anything
     that cannot be done as asked; Ctrl-C saves, and the same call goes on.
     """
@@ -60,6 +62,7 @@ def train(
         size=size,
         device=device,
         seed=seed,
+        remedies=remedies,
         settings=settings,
     )
     outcome = session.play(report)
@@ -91,6 +94,7 @@ def resume(
         size=request["size"],
         device=device,
         seed=request["seed"],
+        remedies=request.get("remedies", True),
         settings=request["settings"],
         allow_changed_data=allow_changed_data,
     )
@@ -128,6 +132,7 @@ def prepare(
     size: str | float | None = None,
     device: str = "auto",
     seed: int = 0,
+    remedies: bool = True,
     settings: Mapping[str, Any] | None = None,
     command: str | None = None,
     allow_changed_data: bool = False,
@@ -146,6 +151,7 @@ def prepare(
         "recipe": recipe,
         "size": size,
         "seed": seed,
+        "remedies": remedies,
         "settings": {key: value if _plain(value) else str(value) for key, value in (settings or {}).items()},
     }
     opened = domain.open(source, domain.Options(**options), seed=seed, cache=cache_folder())

@@ -39,7 +39,7 @@ Gannet trains a generative adversarial network on your own data.
   gannet train people.csv --time 10m      a table, for ten minutes
   gannet train digits                     an embedded set, to see how it goes
   gannet sample runs/photos-1 -n 64       new pictures from a trained run
-  gannet evaluate runs/photos-1           how real, how varied?
+  gannet evaluate runs/photos-1           real? varied? new? private? fair? useful?
 
   gannet inspect photos/                  what would be trained on, and how
   gannet list                             recipes and kinds of data
@@ -246,6 +246,9 @@ def train(
     ] = None,
     device: Device = "auto",
     seed: Seed = "0",
+    remedies: Annotated[
+        bool, typer.Option("--remedies/--no-remedies", help="Let the referee act on trouble, or only report it.")
+    ] = True,
 ) -> None:
     """Train on SOURCE, keeping everything in a run folder. Ctrl-C saves and tells how to go on."""
     flags = {
@@ -255,6 +258,7 @@ def train(
         "size": None if size is None else parse_size(size, "--size"),
         "device": device,
         "seed": _seed(seed),
+        "remedies": remedies,
     }
     pairs = _settings(settings, flags)
     from gannet import api
@@ -300,6 +304,12 @@ def sample(
     where: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Ask for a label or a column's value; repeatable.")
     ] = None,
+    balance: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Every class of this column equally often.")
+    ] = None,
+    share: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=GROUP:SHARE", help="As sex=Female:0.5; repeatable.")
+    ] = None,
     truncation: Annotated[
         str | None, typer.Option(metavar="PSI", help="0 to 1: below 1 gives up variety for quality.")
     ] = None,
@@ -310,7 +320,11 @@ def sample(
 ) -> None:
     """Draw new samples from a trained run and write them: pictures to a folder, rows to a file."""
     folder = _run_folder(run)
+    from gannet.balance import parse_shares
+
     arguments = {
+        "balance": balance,
+        "shares": parse_shares(share or []),
         "seed": _seed(seed),
         "where": parse_pairs(where) if where else None,
         "truncation": coerce(float | None, truncation, "--truncation"),
@@ -331,28 +345,71 @@ def sample(
 def evaluate(
     run: RunPath,
     samples: Annotated[str | None, typer.Option(metavar="N", help="How many samples to judge by.")] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="HOLDOUT", help="Unseen data to judge by, in place of what was held out.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(metavar="COLUMN", help="The column one would predict.")] = None,
+    sensitive: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN", help="A column whose groups should be treated alike; repeatable."),
+    ] = None,
     seed: Seed = "0",
     inception: Annotated[
         str | None, typer.Option(metavar="FILE", help="Weights of an Inception network, for the classical FID.")
     ] = None,
-    json_path: Annotated[
-        str | None, typer.Option("--json", metavar="PATH", help="Also write the figures here.")
+    trained: Annotated[
+        bool, typer.Option("--trained", help="Pictures: also judge by features learned from the training pictures.")
+    ] = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="FOLDER", help="Where report.html and report.json go. [default: RUN]")
     ] = None,
 ) -> None:
-    """Measure how real and how varied a run's samples are, beside real data against real data."""
+    """Prove what a run makes: real? varied? new? private? fair? useful? Writes report.html and report.json."""
     folder, number = _run_folder(run), None if samples is None else parse_count(samples, "--samples")
-    weights = None if inception is None else Path(inception)
-    if weights is not None and not weights.is_file():
-        raise GannetError(f"--inception {inception}: no such file")
+    for flag, name in (("--inception", inception), ("--against", against)):
+        if name is not None and not Path(name).exists():
+            raise GannetError(f"{flag} {name}: no such file")
     chosen = _seed(seed)
+    if trained and inception is not None:
+        raise GannetError("--trained and --inception both say what to judge by; give one")
     from gannet import api
+    from gannet.proof import write_report
 
-    report = api.load(folder).evaluate(samples=number, seed=chosen, inception=weights)
+    model = api.load(folder)
+    report = model.evaluate(
+        samples=number,
+        seed=chosen,
+        inception=inception,
+        trained=trained,
+        against=against,
+        target=target,
+        sensitive=tuple(sensitive or ()),
+    )
     print("\n".join(report.lines()))
-    if json_path is not None:
-        import json
+    page, figures = write_report(model, report, None if out is None else Path(out))
+    print(f"wrote {page} and {figures}")
 
-        Path(json_path).write_text(json.dumps(report.to_json(), indent=2) + "\n", encoding="utf-8")
+
+@app.command(cls=Verb)
+def compare(
+    runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Runs that have been evaluated.")],
+) -> None:
+    """Set the reports of several runs beside each other; refuses reports of different protocols."""
+    folders = [_run_folder(run) for run in runs]
+    if len(folders) < 2:
+        raise GannetError(f"{runs[0]} alone cannot be compared; give at least two runs")
+    from gannet.proof import compare_runs
+
+    print("\n".join(compare_runs(folders)))
+
+
+@app.command(cls=Verb)
+def card(run: RunPath) -> None:
+    """Write a model card (Markdown) of an evaluated run: what it is, what it was trained on, how good it is."""
+    folder = _run_folder(run)
+    from gannet.proof import write_card
+
+    print(f"wrote {write_card(folder)}")
 
 
 @app.command(cls=Verb)

@@ -22,6 +22,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from gannet.engine import Progress
+    from gannet.watch import Look
 
 PLAIN_SHARE = 0.1
 """Share of the run after which a plain line is due."""
@@ -109,6 +110,8 @@ def picture(progress: Progress, width: int) -> Group:
         rows.add_row(Text(player, style="dim"), Text(terms_in_words(terms)))
     rows.add_row(Text("balance", style="dim"), Text(balance_in_words(progress.balance), style=_mood(progress.balance)))
     rows.add_row(Text("sample score (lower is better)", style="dim"), Text(score_in_words(progress)))
+    if progress.look is not None:
+        rows.add_row(Text("samples beside real ones", style="dim"), Text(look_in_words(progress.look)))
     return Group(bar, rows)
 
 
@@ -155,6 +158,12 @@ def score_in_words(progress: Progress) -> str:
     score = "not finite" if progress.score is None else f"{progress.score:.4g}"
     best = "" if progress.best_score is None else f" (best {progress.best_score:.4g})"
     return f"{score}{best}"
+
+
+def look_in_words(look: Look) -> str:
+    """`variety 0.95  coverage 0.80  told apart 0.71`: what of the latest look could be measured."""
+    values = {"variety": look.variety, "coverage": look.coverage, "told apart": look.told_apart}
+    return "  ".join(f"{name} {value:.2f}" for name, value in values.items() if value is not None) or "not known yet"
 
 
 def thousands(count: int) -> str:

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -23,6 +23,7 @@ from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
 from gannet.order import Order, mixed_seed, reseed
 from gannet.tally import Tally
+from gannet.watch import Decision, Look, Pulse, Watcher
 from gannet.weights import FlatWeights
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Progress:
     score: float | None
     """The running sample score; lower is better."""
     best_score: float | None
+    look: Look | None = None
+    """The latest reading of generated samples."""
     note: str | None = None
 
 
@@ -70,12 +73,15 @@ class Engine:
         device: torch.device | str = "cpu",
         precision: Precision = "fp32",
         run: RunFolder | None = None,
-        examine: Callable[[int], float] | None = None,
+        examine: Callable[[int], Look] | None = None,
+        watcher: Watcher | None = None,
+        fresh: Callable[[int], dict[str, nn.Module]] | None = None,
         save_seconds: float = 60.0,
     ) -> None:
         self.recipe, self.train, self.holdout = recipe, train, holdout
         self.total, self.seed, self.device, self.precision = total, seed, torch.device(device), precision
-        self.run, self.examine, self.save_seconds = run, examine, save_seconds
+        self.run, self.examine, self.watcher, self.save_seconds = run, examine, watcher, save_seconds
+        self.fresh, self.beginnings = fresh, 1
         self.batch = recipe.batch_size
         self.micro_batch = recipe.micro_batch or self.batch
         self.networks = nn.ModuleDict(networks).to(self.device)
@@ -96,6 +102,11 @@ class Engine:
         self.score: float | None = None
         self.best_score: float | None = None
         self.terms: dict[str, dict[str, Tensor]] = {}
+        self.skipped_lately = 0
+        self.learning_factor, self.ended = 1.0, ""
+        self.last_look: Look | None = None
+        self.updates: dict[str, float] = {}
+        self.kept: dict[str, dict[str, Tensor]] | None = None
         self.tally = Tally()
         self.moving: str | None = None
         self.notes: list[str] = []
@@ -103,16 +114,21 @@ class Engine:
     # -- playing ------------------------------------------------------------------------------------------------
 
     def play(self, report: Callable[[Progress], None] | None = None, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Step until the clock reaches the total; False when `stop` ended it early (after saving)."""
+        """Step until the clock reaches the total or the watcher ends the game, which `ended` then says.
+
+        False when `stop` interrupted it (after saving).
+        """
         started, first, reported, saved = time.monotonic(), self.seen, 0.0, time.monotonic()
-        while self.seen < self.total:
+        if self.examine is not None and self.watcher is not None and self.seen == 0 and self.score is None:
+            self._examine()
+        while self.seen < self.total and not self.ended:
             if stop():
                 self.save()
                 return False
             self.step()
             now = time.monotonic()
             if self._due(self.total / LOG_LINES):
-                self._log()
+                self._pulse()
             if self.examine is not None and self._due(self.total / EXAMINATIONS):
                 self._examine()
             elif now - saved > self.save_seconds:
@@ -132,7 +148,7 @@ class Engine:
         self.recipe.begin(self.seen, self.total)
         for optimiser in self.optimisers.values():
             for group in optimiser.param_groups:
-                group["lr"] = pace.learning_rate
+                group["lr"] = pace.learning_rate * self.learning_factor
                 if pace.betas is not None:
                     group["betas"] = pace.betas
         for order, turn in zip(self.orders, self.recipe.turns, strict=True):
@@ -167,10 +183,18 @@ class Engine:
             self._skip(turn, dict(zip(names, values.tolist(), strict=False)), float(norm))
             return
         self.bad_in_a_row = 0
-        self.optimisers[turn.player].step()
+        self._descend(turn.player)
         self.recipe.after_turn(turn)
         self.terms[turn.player] = dict(zip(names, values, strict=False))
         self.tally.add(turn.player, [*names, "gradient_norm"], values)
+
+    def _descend(self, player: str) -> None:
+        """The optimiser's step; just before a line of the log its size is measured, too."""
+        weights = self.weights[player].vector.detach()
+        before = weights.clone() if self._due(self.total / LOG_LINES, ahead=self.batch) else None
+        self.optimisers[player].step()
+        if before is not None:
+            self.updates[player] = float((weights - before).norm() / before.norm().clamp(min=1e-12))
 
     def _hand_over(self, player: str) -> None:
         """Only the player whose turn it is collects gradients."""
@@ -188,7 +212,11 @@ class Engine:
         self.notes.append(f"skipped a move that is not finite ({told})")
         if self.run is not None:
             self.run.log({"event": "skipped", "seen": self.seen, "player": turn.player, "terms": values})
+        self.skipped_lately += 1
         if self.bad_in_a_row >= PERSISTENT:
+            if self._pulse():
+                self.bad_in_a_row = 0
+                return
             raise GannetError(
                 f"training stopped: {PERSISTENT} moves in a row were not finite ({told}); "
                 "the last good checkpoint is kept. Try a lower learning_rate or a larger penalty"
@@ -239,26 +267,88 @@ class Engine:
             self.recipe.bind(self.networks)
 
     def _examine(self) -> None:
-        """Score the averaged generator's samples; the best so far is saved as such."""
+        """Look at the averaged generator's samples; the best so far is saved as such."""
         assert self.examine is not None
         with self.averaged():
-            score = self.examine(self.seen)
-        self.score = score if math.isfinite(score) else None
-        best = self.score is not None and (self.best_score is None or self.score < self.best_score)
+            look = self.examine(self.seen)
+        self.last_look = look
+        self.score = look.score if math.isfinite(look.score) else None
+        # The average may still improve while the weights are already spoilt: those are no good to return to.
+        sound = self.score is not None and self.bad_in_a_row == 0
+        best = sound and (self.best_score is None or look.score < self.best_score)
         if best:
             self.best_score = self.score
         if self.run is not None:
-            self.run.log({"event": "score", "seen": self.seen, "score": self.score, "best": best})
+            told = {key: value for key, value in asdict(look).items() if value not in (None, {})}
+            self.run.log({"event": "score", "seen": self.seen, "best": best, **told, "score": self.score})
+        elif best and self.watcher is not None:
+            self.kept = {
+                group: {name: value.clone() for name, value in tensors.items()}
+                for group, tensors in self.tensors().items()
+            }
+        decision = None if self.watcher is None else self.watcher.look(self.seen, self.total, look, best=best)
+        # The best is what a remedy returns to, so a remedy never follows a best score.
+        assert not best or decision is None or decision.action not in ("roll back", "begin anew")
+        self._obey(decision)
         self.save(best=best)
 
-    def _due(self, every: float) -> bool:
-        return self.seen // every > (self.seen - self.batch) // every or self.seen >= self.total
+    # -- remedies -----------------------------------------------------------------------------------------------
 
-    def _log(self) -> None:
+    def _obey(self, decision: Decision | None) -> None:
+        """Do what the watcher asks, and write down why."""
+        if decision is None:
+            return
+        if decision.action == "begin anew" and self.fresh is not None:
+            self._begin_anew(self.fresh(self.beginnings))
+        elif decision.action in ("roll back", "begin anew"):
+            self._return_to_best()
+        self.learning_factor *= decision.learning_rate
+        self.recipe.firmness *= decision.firmness
+        if decision.action == "stop":
+            self.ended = decision.reason
+        self.notes.append(f"{decision.finding}: {decision.reason}")
         if self.run is not None:
-            readings = {"balance": self._balance(), **self.recipe.readings(), **self.tally.means()}
-            self.run.log({"event": "terms", "seen": self.seen, **readings})
+            self.run.log({"event": "referee", "seen": self.seen, **asdict(decision)})
+
+    @torch.no_grad()
+    def _begin_anew(self, networks: dict[str, nn.Module]) -> None:
+        """Freshly drawn weights, averages that follow them, no moments; the clock and the best model stay."""
+        self.beginnings += 1
+        drawn = nn.ModuleDict(networks)
+        load_into(self.networks, dict(drawn.state_dict()), "networks")
+        for name in self.recipe.averaged:
+            load_into(self.averages[name], dict(networks[name].state_dict()), "averages")
+        for optimiser in self.optimisers.values():
+            optimiser.state.clear()
+
+    def _return_to_best(self) -> None:
+        """The weights, averages and moments of the best score so far; the clock and its schedules go on."""
+        if self.run is None:
+            tensors = self.kept
+        else:
+            best = self.run.best()
+            tensors = None if best is None else best.read(self.device)[0]
+        if tensors is not None:
+            self._load(tensors)
+
+    def _due(self, every: float, ahead: int = 0) -> bool:
+        now = self.seen + ahead
+        return now // every > (now - self.batch) // every or now >= self.total
+
+    def _pulse(self) -> bool:
+        """A line of the log, and the watcher's look at it; whether it asked for something to be done."""
+        means = self.tally.means()
+        if self.run is not None:
+            readings = {"balance": self._balance(), **self.recipe.readings(), **means}
+            updates = {f"{player}/update": value for player, value in self.updates.items()}
+            self.run.log({"event": "terms", "seen": self.seen, **readings, **updates})
+        pulse = Pulse(self.seen, self.total, self._balance(), means, dict(self.updates), self.skipped_lately)
+        decision = None if self.watcher is None else self.watcher.pulse(pulse)
         self.tally.clear()
+        self.updates.clear()
+        self.skipped_lately = 0
+        self._obey(decision)
+        return decision is not None and decision.action != "note"
 
     def _balance(self) -> float:
         return float(self.recipe.judge.balance)
@@ -278,6 +368,7 @@ class Engine:
             balance=self._balance(),
             score=self.score,
             best_score=self.best_score,
+            look=self.last_look,
             note=note,
         )
 
@@ -311,10 +402,27 @@ class Engine:
             "score": self.score,
             "best_score": self.best_score,
             "tally": self.tally.state(),
+            "skipped_lately": self.skipped_lately,
+            "learning_factor": self.learning_factor,
+            "firmness": self.recipe.firmness,
+            "ended": self.ended,
+            "beginnings": self.beginnings,
+            "watcher": None if self.watcher is None else self.watcher.state(),
         }
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
         """The inverse of `tensors` and `state`: the game stands exactly where it stood."""
+        self._load(tensors)
+        self.seen, self.skipped = state["seen"], state["skipped"]
+        self.bad_in_a_row, self.skipped_lately = state["bad_in_a_row"], state["skipped_lately"]
+        self.score, self.best_score = state["score"], state["best_score"]
+        self.learning_factor, self.recipe.firmness = state["learning_factor"], state["firmness"]
+        self.ended, self.beginnings = state["ended"], state["beginnings"]
+        self.tally.restore(state["tally"], self.device)
+        if self.watcher is not None and state["watcher"] is not None:
+            self.watcher.restore(state["watcher"])
+
+    def _load(self, tensors: dict[str, dict[str, Tensor]]) -> None:
         load_into(self.networks, tensors["networks"], "networks")
         load_into(self.averages, tensors["averages"], "averages")
         for player, optimiser in self.optimisers.items():
@@ -322,9 +430,5 @@ class Engine:
             for name, value in tensors["optimisers"].items():
                 owner, index, key = name.split(".")
                 if owner == player:
-                    moments.setdefault(int(index), {})[key] = value
+                    moments.setdefault(int(index), {})[key] = value.clone()
             optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-        self.seen, self.skipped = state["seen"], state["skipped"]
-        self.bad_in_a_row = state["bad_in_a_row"]
-        self.score, self.best_score = state["score"], state["best_score"]
-        self.tally.restore(state["tally"], self.device)

@@ -1,38 +1,85 @@
-"""After training: a model's samples beside the training and the held-out data, by the metrics of `gannet.metrics`.
+"""After training: the six questions about a model, each answered beside what real, spoiled and copied samples score.
 
-Embedder, counts and resize rule are part of the report, since figures of different protocols cannot be compared.
+`evaluate_model(model)` -> `Report`. Embedder, counts and resize rule are part of the report, since figures of different
+protocols cannot be compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gannet.api import open_source
-from gannet.domains import Dataset, Opened
-from gannet.errors import GannetError
+from gannet.domains import Dataset, Opened, domain_for
+from gannet.errors import GannetError, did_you_mean
 from gannet.metrics import Report, evaluate_features
+from gannet.metrics.embedders import joined_embedder, trained_embedder
+from gannet.metrics.evidence import Evidence, Side
 from gannet.metrics.inception import RESIZE_RULE, InceptionFeatures
+from gannet.metrics.questions import answer_all
 from gannet.model import Model
+from gannet.model_contents import model_contents
 from gannet.order import mixed_seed
 
 MOST = 10_000
 """Samples compared when no number is asked for; fewer when the data holds fewer."""
+MOST_TRAIN = 20_000
+"""Training samples among which copies are looked for."""
+MOST_NUMBERS = 150_000_000
+"""Numbers in the samples of one side: 600 MB; larger pictures are judged by fewer of them."""
 CHUNK = 500
+
+Embed = Callable[[Tensor], Tensor]
 
 
 def evaluate_model(
-    model: Model, *, samples: int | None = None, seed: int = 0, inception: str | Path | None = None
+    model: Model,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    inception: str | Path | None = None,
+    trained: bool = False,
+    against: str | Path | None = None,
+    target: str | None = None,
+    sensitive: Sequence[str] = (),
 ) -> Report:
-    """Figures of `samples` generated samples against held-out ones, each beside real against real.
+    """The six answers about a model, by `samples` of its samples.
 
-    `inception` is a file of Inception-v3 weights; without it the domain's own network-free features are used.
-    Raises GannetError when the training data is gone or is not what the run was trained on.
+    `inception` is a file of Inception-v3 weights; without it the domain's own network-free features are used, which
+    `trained` joins with features of a small network taught on the training pictures (kept in the run folder).
+    `against` is unseen data of the same kind to judge by, in place of what was held out in training. `target` is the
+    column of a table that one would predict, `sensitive` are columns whose groups should be treated alike.
+    Raises GannetError when the training data is gone or is not what the run was trained on, and for unknown columns.
     """
+    opened = _opened(model)
+    embed, name, resize = _trained(model, opened) if trained else _embedder(model, inception)
+    evidence = _evidence(model, opened, against, embed, name, samples, seed)
+    evidence = replace(evidence, target=target, sensitive=tuple(sensitive))
+    _check_columns(evidence)
+    report = evaluate_features(
+        evidence.train.features,
+        evidence.holdout.features if evidence.spared else None,
+        evidence.generated.features,
+        embedder=name,
+        resize=resize,
+        seed=seed,
+        noise=evidence.floor.features,
+        limit=samples or MOST,
+        scale_free=inception is None,
+        data=opened.fingerprint if against is None else f"{opened.fingerprint} against {Path(against).name}",
+    )
+    protocol = replace(report.protocol, target=target, sensitive=tuple(sensitive))
+    return replace(report, protocol=protocol, answers=answer_all(evidence, model_contents(model.path)))
+
+
+def _opened(model: Model) -> Opened:
+    """The data the model was trained on."""
     settings = model.settings
     source = settings["request"]["source"]
     if source is None:
@@ -40,24 +87,108 @@ def evaluate_model(
     opened = open_source(source, settings["request"]["settings"], settings["request"]["seed"], settings["recipe"])
     if opened.fingerprint != settings["fingerprint"]:
         raise GannetError(f"{source} is not the data that {model.path} was trained on; put that data back to evaluate")
-    embed, name, resize = _embedder(model, inception)
-    half = 0 if opened.holdout is None else len(opened.holdout)
-    count = min(samples or MOST, len(opened.train), half or MOST)
-    generated, _ = model.draw(count, seed=mixed_seed(seed, "evaluate"))
-    return evaluate_features(
-        _features(opened.train, count, embed, seed),
-        None if opened.holdout is None else _features(opened.holdout, count, embed, seed),
-        embed(generated),
-        embedder=name,
-        resize=resize,
+    return opened
+
+
+def _evidence(
+    model: Model,
+    opened: Opened,
+    against: str | Path | None,
+    embed: Embed,
+    embedder: str,
+    samples: int | None,
+    seed: int,
+) -> Evidence:
+    domain = opened.domain
+    most = max(100, min(samples or MOST, MOST_NUMBERS // max(model.spec.features, 1)))
+
+    def side(read: tuple[Tensor, Tensor | None]) -> Side:
+        return Side(read[0], embed(read[0]), read[1], domain.frame(*read))
+
+    train = _some(opened.train, min(2 * most, MOST_TRAIN), seed)
+    spared = against is not None or opened.holdout is not None
+    if against is not None:
+        holdout = _unseen(model, opened, against)
+    elif opened.holdout is not None:
+        holdout = _some(opened.holdout, most, seed)
+    else:
+        half = len(train[0]) // 2
+        holdout, train = _part(train, slice(half)), _part(train, slice(half, None))
+    count = max(len(holdout[0]), min(most, len(train[0])))
+    # Of training samples: held-out ones shuffled would match the held-out columns exactly.
+    spoiled = domain.spoiled(*_part(train, slice(len(holdout[0]))), np.random.default_rng(mixed_seed(seed, "spoiled")))
+    return Evidence(
+        spec=model.spec,
+        domain=domain,
+        train=side(train),
+        holdout=side(holdout),
+        generated=side(model.draw(count, seed=mixed_seed(seed, "evaluate"))),
+        floor=side(spoiled),
+        spared=spared,
+        embedder=embedder,
         seed=seed,
-        noise=embed(_noise(opened, count, seed)),
-        scale_free=inception is None,
-        data=opened.fingerprint,
+        allowed=domain.unlearned,
     )
 
 
-def _embedder(model: Model, inception: str | Path | None) -> tuple[Callable[[Tensor], Tensor], str, str | None]:
+def _some(data: Dataset, most: int, seed: int) -> tuple[Tensor, Tensor | None]:
+    """At most `most` samples chosen by the seed, read a chunk at a time."""
+    chosen = np.random.default_rng(mixed_seed(seed, "evaluate")).permutation(len(data))[:most]
+    read = [data.read(part) for part in np.array_split(chosen, max(len(chosen) // CHUNK, 1))]
+    conditions = [condition for _, condition in read if condition is not None]
+    return torch.cat([samples for samples, _ in read]), torch.cat(conditions) if conditions else None
+
+
+def _part(read: tuple[Tensor, Tensor | None], rows: slice) -> tuple[Tensor, Tensor | None]:
+    return read[0][rows], None if read[1] is None else read[1][rows]
+
+
+def _unseen(model: Model, opened: Opened, against: str | Path) -> tuple[Tensor, Tensor | None]:
+    """Samples of a file or folder that took no part in training, as the model's own domain encodes them."""
+    request = model.settings["request"]
+    kind = domain_for(str(against)).kind
+    if kind != model.spec.kind:
+        raise GannetError(f"--against {against} holds {kind}, the run makes {model.spec.kind}")
+    other = open_source(str(against), request["settings"], request["seed"], model.settings["recipe"])
+    if other.fingerprint == opened.fingerprint:
+        raise GannetError(f"--against {against} is the data the run was trained on; give samples it never saw")
+    parts = [_some(data, MOST, 0) for data in (other.train, other.holdout) if data is not None]
+    samples = torch.cat([part for part, _ in parts])
+    conditions = [condition for _, condition in parts if condition is not None]
+    condition = torch.cat(conditions) if conditions else None
+    if other.domain.spec == model.spec and other.domain.state() == opened.domain.state():
+        return samples, condition
+    decoded = other.domain.decode(samples, condition)
+    if model.spec.kind == "tables":
+        return opened.domain.encode(decoded), opened.domain.conditions(decoded)
+    if other.domain.spec.condition != model.spec.condition:
+        raise GannetError(f"--against {against}: its labels are not those of the run; give data with the same ones")
+    return opened.domain.encode(decoded), condition
+
+
+def _check_columns(evidence: Evidence) -> None:
+    """The named columns exist."""
+    wanted = [*([evidence.target] if evidence.target is not None else []), *evidence.sensitive]
+    frame: Any = evidence.train.frame
+    for column in wanted:
+        if frame is None:
+            raise GannetError(f"column {column!r}: {evidence.spec.kind} have no columns")
+        if column not in frame.columns:
+            raise GannetError(f"no column {column!r}; {did_you_mean(column, [str(name) for name in frame.columns])}")
+
+
+def _trained(model: Model, opened: Opened) -> tuple[Embed, str, str | None]:
+    """Features of a small network taught on the run's own training pictures, joined with the network-free ones."""
+    if model.spec.kind != "images":
+        raise GannetError(f"trained features are for pictures, this run makes {model.spec.kind}")
+    pictures, condition = _some(opened.train, min(MOST_TRAIN, MOST_NUMBERS // model.spec.features), 0)
+    labels = Side(pictures, pictures.flatten(1), condition).classes(model.spec)
+    network = trained_embedder(pictures, labels, seed=model.settings["seed"], cache=model.path / "embedder.safetensors")
+    joined = joined_embedder(network, model.domain.embed, model.domain.embedder, pictures[:MOST])
+    return _in_chunks(joined.embed), joined.name, None
+
+
+def _embedder(model: Model, inception: str | Path | None) -> tuple[Embed, str, str | None]:
     """Features [n, d] of samples, the embedder's name, and its resize rule."""
     if inception is None:
         return _in_chunks(model.domain.embed), model.domain.embedder, None
@@ -69,21 +200,5 @@ def _embedder(model: Model, inception: str | Path | None) -> tuple[Callable[[Ten
     return _in_chunks(lambda samples: network.embed(samples)), network.name, RESIZE_RULE
 
 
-def _in_chunks(embed: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+def _in_chunks(embed: Embed) -> Embed:
     return lambda samples: torch.cat([embed(part) for part in samples.split(CHUNK)])
-
-
-def _features(data: Dataset, count: int, embed: Callable[[Tensor], Tensor], seed: int) -> Tensor:
-    """Features of `count` samples chosen by the seed; only one chunk of samples is in memory at a time."""
-    chosen = np.random.default_rng(mixed_seed(seed, "evaluate")).permutation(len(data))[:count]
-    parts = np.array_split(np.sort(chosen), max(count // CHUNK, 1))
-    return torch.cat([embed(data.read(part)[0]) for part in parts])
-
-
-def _noise(opened: Opened, count: int, seed: int) -> Tensor:
-    """The floor: samples whose every feature is drawn from the data on its own [count, *shape]."""
-    random = np.random.default_rng(mixed_seed(seed, "noise"))
-    real, _ = opened.train.read(np.sort(random.permutation(len(opened.train))[:count]))
-    flat = real.flatten(1)
-    shuffled = random.permuted(flat.numpy(), axis=0)
-    return torch.from_numpy(shuffled).view_as(real)

@@ -12,10 +12,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from gannet.balance import balanced, draw_until, quotas, with_shares
 from gannet.checkpoint import load_into
 from gannet.conditions import ConditionPrior
 from gannet.domains import DOMAINS, Domain
-from gannet.errors import GannetError
+from gannet.errors import GannetError, did_you_mean
 from gannet.order import mixed_seed, reseed
 from gannet.recipes import Recipe, recipe_named
 from gannet.run import RunFolder
@@ -23,6 +24,9 @@ from gannet.spec import Spec
 
 CHUNK = 256
 """Samples generated at a time; sample i of a seed is the same however many are asked for."""
+CHOSEN_FROM = 4_096
+"""Rows drawn at a time where some of them are chosen."""
+MOST_LEVELS = 100
 
 
 class Model:
@@ -54,12 +58,18 @@ class Model:
         seed: int = 0,
         where: Mapping[str, Any] | None = None,
         truncation: float | None = None,
+        balance: str | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> Any:
         """`n` new samples in the user's form: pictures uint8 [n, height, width, channels], a data frame, points.
 
         `where` asks for conditions ({"label": "cat"}), `truncation` in (0, 1] trades variety for typicality.
+        `balance` names a class or column of which every level shall come equally often, `shares` gives the wanted
+        shares of some levels ({"sex=Female": 0.5}); without either, levels are as frequent as in the training data.
         Raises GannetError for unknown conditions and impossible numbers.
         """
+        if balance is not None or shares:
+            return self._in_shares(n, seed, where, truncation, balance, shares or {})
         samples, condition = self.draw(n, seed=seed, where=where, truncation=truncation)
         return self.domain.decode(samples, condition)
 
@@ -98,6 +108,60 @@ class Model:
                 pieces.append(made[: n - start].cpu())
         return torch.cat(pieces)
 
+    def _in_shares(
+        self,
+        n: int,
+        seed: int,
+        where: Mapping[str, Any] | None,
+        truncation: float | None,
+        balance: str | None,
+        shares: Mapping[str, float],
+    ) -> Any:
+        """Decoded samples with the wanted shares: by conditions where the run has them, else by choosing rows."""
+        if where or (balance is not None and shares):
+            raise GannetError("give one of where, balance and shares: each decides what is asked for")
+        classes = [] if self.prior is None else [each.name for each in self.prior.condition.fields if each.levels]
+        asked = [balance] if balance is not None else [group.partition("=")[0] for group in shares]
+        if self.prior is None or not all(name in classes for name in asked):
+            return self._chosen_rows(n, seed, truncation, balance, shares)
+        chosen = mixed_seed(seed, "condition")
+        condition = (
+            with_shares(self.prior, shares, n, chosen) if balance is None else balanced(self.prior, balance, n, chosen)
+        )
+        return self.domain.decode(self.draw_for(condition, n, seed=seed, truncation=truncation), condition)
+
+    def _chosen_rows(
+        self, n: int, seed: int, truncation: float | None, balance: str | None, shares: Mapping[str, float]
+    ) -> Any:
+        """Rows of a table drawn until each group of a column has its share."""
+        names = {group.partition("=")[0] for group in shares} if balance is None else {balance}
+        if self.spec.kind != "tables" or len(names) != 1:
+            raise GannetError(
+                f"{', '.join(sorted(names))}: this run cannot be asked for it; train with classes (for a table with "
+                "condition=COLUMN), and give shares of one column at a time where it was not"
+            )
+        (column,) = names
+
+        def draw(batch: int) -> Any:
+            seeded = mixed_seed(seed, "share", batch)
+            return self.domain.decode(*self.draw(CHOSEN_FROM, seed=seeded, truncation=truncation))
+
+        first = draw(0)
+        if column not in first.columns:
+            raise GannetError(f"no column {column!r}; {did_you_mean(column, list(map(str, first.columns)))}")
+        wanted: dict[str | None, float] = {group.partition("=")[2]: share for group, share in shares.items()}
+        if balance is not None:
+            levels = sorted(set(map(str, first[column].dropna())))
+            if len(levels) > MOST_LEVELS:
+                raise GannetError(f"balance={column}: {len(levels):,} different values; give a column of few classes")
+            wanted = {level: 1 / len(levels) for level in levels}
+        kept = draw_until(
+            draw, lambda rows: list(map(str, rows[column])), quotas(wanted, n), most=max(200 * n, 50 * CHOSEN_FROM)
+        )
+        import pandas
+
+        return pandas.concat([rows.iloc[positions] for rows, positions in kept], ignore_index=True)
+
     def log(self) -> list[dict[str, Any]]:
         """The records of training, oldest first: events "terms", "score" and "skipped" with the samples seen."""
         return RunFolder.open(self.path).read_log()
@@ -106,11 +170,11 @@ class Model:
         """Decoded samples -> files; returns their paths."""
         return self.domain.write(decoded, Path(out))
 
-    def evaluate(self, *, samples: int | None = None, seed: int = 0, inception: str | Path | None = None) -> Any:
-        """Measure samples against the training and the held-out data; see `gannet.evaluation`."""
+    def evaluate(self, **options: Any) -> Any:
+        """Answer the six questions about the model; see `gannet.evaluation.evaluate_model` for the options."""
         from gannet.evaluation import evaluate_model
 
-        return evaluate_model(self, samples=samples, seed=seed, inception=inception)
+        return evaluate_model(self, **options)
 
 
 def recipe_of(settings: Mapping[str, Any]) -> Recipe:
@@ -118,8 +182,8 @@ def recipe_of(settings: Mapping[str, Any]) -> Recipe:
     return recipe_named(settings["recipe"])(**settings["knobs"])
 
 
-def build_networks(recipe: Recipe, spec: Spec, settings: Mapping[str, Any]) -> dict[str, nn.Module]:
-    """The networks of a run before training, from its seed alone."""
+def build_networks(recipe: Recipe, spec: Spec, settings: Mapping[str, Any], attempt: int = 0) -> dict[str, nn.Module]:
+    """The networks of a run before training, from its seed alone; others for each attempt to begin anew."""
     with torch.random.fork_rng():
-        torch.manual_seed(mixed_seed(settings["seed"], "networks"))
+        torch.manual_seed(mixed_seed(settings["seed"], "networks", *([attempt] if attempt else [])))
         return recipe.build(spec, size=settings["size"], count=settings["count"], holdout=settings["holdout"])

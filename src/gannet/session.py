@@ -14,6 +14,7 @@ from torch import nn
 
 from gannet.augment import augmentation_for
 from gannet.budget import default_samples, samples_in
+from gannet.diagnostics import Referee, foresee
 from gannet.domains import Opened
 from gannet.engine import Engine, Precision, Progress
 from gannet.examination import Examination
@@ -55,6 +56,7 @@ class Session:
         self.recipe: Recipe = recipe_of(settings)
         self.networks = build_networks(self.recipe, opened.domain.spec, settings)
         self.rate: float | None = None
+        self.extended = False
         self.announcement: list[str] = []
 
     @property
@@ -69,6 +71,7 @@ class Session:
 
     def set_budget(self, *, seconds: float | None, samples: int | None) -> None:
         """Fix the number of samples: as asked, as fits the time, as begun, or as the data and networks suggest."""
+        begun = self.settings.get("total")
         if samples is not None:
             self.settings["total"] = samples
         elif seconds is not None and (not self.resumed or self.settings["seconds"] != seconds):
@@ -79,6 +82,7 @@ class Session:
                 self.opened.domain.spec, self.networks, self.recipe.latent, self.settings["count"], self.device
             )
         self.settings["seconds"] = seconds
+        self.extended = begun is not None and self.total != begun
 
     def play(self, report: Callable[[Progress], None] | None = None) -> Outcome:
         """Train until the budget is spent or a signal asks to stop; either way everything is saved."""
@@ -99,6 +103,16 @@ class Session:
         self, networks: dict[str, nn.Module], recipe: Recipe, folder: RunFolder | None, *, total: int
     ) -> Engine:
         seed = self.settings["seed"]
+        examine = Examination(recipe, self.opened, folder, seed, self.device)
+        watcher = None
+        if folder is not None:
+            weights = {
+                player: sum(weight.numel() for name in names for weight in networks[name].parameters())
+                for player, names in recipe.players.items()
+            }
+            foreseen = foresee(examine.sight, count=len(self.opened.train), batch=recipe.batch_size, weights=weights)
+            remedies = self.settings["request"].get("remedies", True)
+            watcher = Referee(remedies=remedies, foreseen=[*recipe.doubts(), *foreseen])
         return Engine(
             recipe,
             networks,
@@ -109,7 +123,9 @@ class Session:
             device=self.device,
             precision=self.precision,
             run=folder,
-            examine=Examination(recipe, self.opened, folder, seed, self.device),
+            examine=examine,
+            watcher=watcher,
+            fresh=lambda attempt: build_networks(recipe, self.opened.domain.spec, self.settings, attempt),
         )
 
     def _trial(self) -> Engine:
@@ -123,13 +139,18 @@ class Session:
         checkpoint = self.folder.newest()
         if checkpoint is not None:
             engine.restore(*checkpoint.read(engine.device))
+            if self.extended:
+                # A new budget reopens a game that the referee had ended.
+                engine.ended = ""
         self.folder.rewind_log(engine.seen)
 
     def _outcome(self, engine: Engine, finished: bool, interruption: Interruption) -> Outcome:
         path = self.run_path
         score = "" if engine.best_score is None else f", best score {engine.best_score:.3g}"
         if finished:
-            message = f"finished at {engine.seen:,} samples{score}; next: gannet sample {path} -n 64"
+            why = f" ({engine.ended})" if engine.ended else " (the budget is spent)"
+            following = f"gannet sample {path} -n 64, gannet evaluate {path}"
+            message = f"finished at {engine.seen:,} samples{score}{why}; next: {following}"
         else:
             message = f"saved at {engine.seen:,} of {self.total:,} samples{score}; go on with: gannet resume {path}"
         number = interruption.requested

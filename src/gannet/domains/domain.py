@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from PIL import Image
 from torch import Tensor
 
@@ -135,3 +136,27 @@ class Domain(ABC):
     @abstractmethod
     def embed(self, samples: Tensor) -> Tensor:
         """Features [n, d] float32 for the metrics; deterministic and network-free by default."""
+
+    def frame(self, samples: Tensor, condition: Tensor | None = None) -> Any:
+        """The samples as a pandas data frame of n rows, conditions included; None where they are no rows."""
+        return None
+
+    def conditions(self, decoded: Any) -> Tensor | None:
+        """The condition vectors [n, width] of rows of a frame; None where samples are no rows or have none."""
+        return None
+
+    def spoiled(
+        self, samples: Tensor, condition: Tensor | None, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Samples that are wrong on purpose: every part of them is right, and no two belong together.
+
+        Here every number is shuffled over the samples on its own.
+        """
+        flat = random.permuted(samples.flatten(1).numpy(), axis=0)
+        order = torch.from_numpy(random.permutation(len(samples)))
+        return torch.from_numpy(flat).view_as(samples), None if condition is None else condition[order]
+
+    @property
+    def unlearned(self) -> tuple[str, ...]:
+        """Names of columns that are made anew, not learned: nothing to judge a model by."""
+        return ()

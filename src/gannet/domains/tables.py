@@ -298,6 +298,39 @@ class Tables(Domain):
         projection = torch.randn(features.shape[1], WIDEST_EMBEDDING, generator=generator) / WIDEST_EMBEDDING**0.5
         return features @ projection.to(samples.device)
 
+    def frame(self, samples: Tensor, condition: Tensor | None = None) -> Any:
+        decoded = self.decode(samples, condition)
+        return decoded if kind_of(decoded) == "pandas" else None
+
+    def conditions(self, decoded: Any) -> Tensor | None:
+        """The condition vectors [n, width] of a table's rows; None where nothing can be asked for."""
+        if not self.given:
+            return None
+        values = self._values(decoded)
+        encoded = [self.columns[index].encode(values[index]) for index in self.given]
+        return self.condition_layout.pack(encoded, len(values[0])).expand()
+
+    def spoiled(
+        self, samples: Tensor, condition: Tensor | None, random: np.random.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Every column shuffled on its own."""
+        return self._shuffled(self.layout, samples, random), (
+            None if condition is None else self._shuffled(self.condition_layout, condition, random)
+        )
+
+    @staticmethod
+    def _shuffled(layout: Layout, samples: Tensor, random: np.random.Generator) -> Tensor:
+        columns = []
+        for column in layout.split(_plain(samples)):
+            order = random.permutation(len(samples))
+            codes = None if column.codes is None else column.codes[order]
+            columns.append(Encoded(codes, None if column.numbers is None else column.numbers[order]))
+        return layout.pack(columns, len(samples)).expand()
+
+    @property
+    def unlearned(self) -> tuple[str, ...]:
+        return tuple(column.name for column in self.columns if not (column.choice_width or column.has_number))
+
     def _weights(self, device: torch.device) -> Tensor:
         weights: list[float] = []
         for index in self.free:

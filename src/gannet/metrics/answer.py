@@ -12,6 +12,16 @@ from typing import Any, Literal
 Better = Literal["lower", "higher"]
 Verdict = Literal["yes", "partly", "no", "unknown"]
 
+QUESTIONS: dict[str, str] = {
+    "real": "Real?",
+    "varied": "Varied?",
+    "new": "New?",
+    "private": "Private?",
+    "fair": "Fair?",
+    "useful": "Useful?",
+}
+"""The six questions in their order, by key."""
+
 GOOD, POOR = 0.8, 0.4
 """Shares of the way from the floor to the ceiling above which a figure is good, below which it is poor."""
 
@@ -36,8 +46,13 @@ class Figure:
 
     @property
     def standing(self) -> float | None:
-        """How far the value lies from the floor (0) to the ceiling (1), clipped; None without both or if they touch."""
-        if self.reference is None or self.floor is None or self.reference == self.floor:
+        """How far the value lies from the floor (0) to the ceiling (1), clipped.
+
+        None without both, and where the floor is no worse than the ceiling: the figure cannot tell them apart.
+        """
+        if self.reference is None or self.floor is None:
+            return None
+        if (self.floor >= self.reference) if self.better == "higher" else (self.floor <= self.reference):
             return None
         return min(1.0, max(0.0, (self.value - self.floor) / (self.reference - self.floor)))
 

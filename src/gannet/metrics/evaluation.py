@@ -74,14 +74,18 @@ def evaluate_features(
     Raises GannetError for sets that are too small, of different widths, or not finite.
     """
     given = {"training": train, "held-out": holdout, "generated": generated, "noise": noise}
-    sets = {name: _checked(name, features, train.shape[1]) for name, features in given.items() if features is not None}
-    chosen = _equal_counts(sets, limit, seed)
+    sets = {
+        name: checked_features(name, features, train.shape[1])
+        for name, features in given.items()
+        if features is not None
+    }
+    chosen = equal_counts(sets, limit, seed)
     if scale_free:
-        chosen = _scaled(chosen, sets["training"])
+        chosen = in_real_units(chosen, sets["training"])
     kernel = bounded(chosen.real) if scale_free else cubic
-    scores = _scores(chosen.real, chosen.generated, kernel, seed, intervals=True)
-    references = _scores(chosen.real, chosen.stand_in, kernel, seed, intervals=False)
-    floors = None if chosen.noise is None else _scores(chosen.real, chosen.noise, kernel, seed, intervals=False)
+    scores = feature_scores(chosen.real, chosen.generated, kernel, seed, intervals=True)
+    references = feature_scores(chosen.real, chosen.stand_in, kernel, seed, intervals=False)
+    floors = None if chosen.noise is None else feature_scores(chosen.real, chosen.noise, kernel, seed, intervals=False)
     figures = [
         Figure(name, *scores[name], references[name][0], None if floors is None else floors[name][0], better, meaning)
         for name, (better, meaning) in MEANINGS.items()
@@ -101,8 +105,8 @@ def evaluate_features(
 
 
 @dataclass(frozen=True)
-class _Chosen:
-    """Subsets of one size [count, d]."""
+class Compared:
+    """Features of subsets of one size [count, d]: distances shrink with the count, so all comparisons share it."""
 
     real: Tensor
     generated: Tensor
@@ -111,7 +115,8 @@ class _Chosen:
     noise: Tensor | None
 
 
-def _checked(name: str, features: Tensor, width: int) -> Tensor:
+def checked_features(name: str, features: Tensor, width: int) -> Tensor:
+    """The features [n, width], detached, where float64 exists; GannetError if few, of another width or not finite."""
     if features.dim() != 2 or features.shape[1] != width:
         raise GannetError(
             f"{name} features have shape {list(features.shape)}, training features have {width} columns: "
@@ -129,7 +134,11 @@ def _checked(name: str, features: Tensor, width: int) -> Tensor:
     return features.detach().cpu() if features.device.type == "mps" else features.detach()
 
 
-def _equal_counts(sets: dict[str, Tensor], limit: int | None, seed: int) -> _Chosen:
+def equal_counts(sets: dict[str, Tensor], limit: int | None, seed: int) -> Compared:
+    """Random subsets of one size of the sets named "training", "generated" and, where given, "held-out" and "noise".
+
+    Without held-out samples the training samples are halved. Raises GannetError for sets that are too small.
+    """
     draw = torch.Generator().manual_seed(seed)
     order = {name: torch.randperm(len(rows), generator=draw) for name, rows in sets.items()}
     if "held-out" in sets:
@@ -145,7 +154,7 @@ def _equal_counts(sets: dict[str, Tensor], limit: int | None, seed: int) -> _Cho
     def chosen(name: str, rows: Tensor) -> Tensor:
         return sets[name][rows[:count].to(sets[name].device)]
 
-    return _Chosen(
+    return Compared(
         real=chosen("held-out" if "held-out" in sets else "training", real),
         generated=chosen("generated", order["generated"]),
         stand_in=chosen("training", train),
@@ -153,34 +162,37 @@ def _equal_counts(sets: dict[str, Tensor], limit: int | None, seed: int) -> _Cho
     )
 
 
-def _scaled(chosen: _Chosen, train: Tensor) -> _Chosen:
+def in_real_units(chosen: Compared, train: Tensor) -> Compared:
     """All sets in units of the training features: one centre, one scale, so that geometry is kept."""
     centre = train.mean(0, dtype=torch.float64)
     squares = sum(float((some - centre).square().sum()) for some in train.split(CHUNK_ROWS))
     scale = sqrt(squares / train.numel()) or 1.0
     real, generated, stand_in = ((rows - centre) / scale for rows in (chosen.real, chosen.generated, chosen.stand_in))
-    return _Chosen(real, generated, stand_in, None if chosen.noise is None else (chosen.noise - centre) / scale)
+    return Compared(real, generated, stand_in, None if chosen.noise is None else (chosen.noise - centre) / scale)
 
 
-def _scores(real: Tensor, other: Tensor, kernel: Kernel, seed: int, *, intervals: bool) -> Scores:
-    """Every figure by name, of two sets of one size; without `intervals` those that cost time are None."""
+def feature_scores(real: Tensor, other: Tensor, kernel: Kernel, seed: int, *, intervals: bool) -> Scores:
+    """Value and interval of every figure of features [n, d] and [n, d], by name as in `MEANINGS`.
+
+    Without `intervals`, those that cost time are None. The seed draws lines and subsets.
+    """
 
     def sliced(first: Tensor, second: Tensor) -> float:
         return sliced_wasserstein(first, second, seed=seed)
 
     near = neighbour_scores(real, other)
     return {
-        "Fréchet distance": _folded(frechet_distance, real, other, intervals and real.shape[1] <= WIDEST_FOLDED),
+        "Fréchet distance": folded(frechet_distance, real, other, intervals and real.shape[1] <= WIDEST_FOLDED),
         "kernel distance": _kernel(real, other, kernel, seed),
-        "sliced Wasserstein": _folded(sliced, real, other, intervals),
-        "precision": _share(near.precision),
-        "recall": _share(near.recall),
-        "density": _mean(near.density),
-        "coverage": _share(near.coverage),
+        "sliced Wasserstein": folded(sliced, real, other, intervals),
+        "precision": share_with_interval(near.precision),
+        "recall": share_with_interval(near.recall),
+        "density": mean_with_interval(near.density),
+        "coverage": share_with_interval(near.coverage),
     }
 
 
-def _folded(
+def folded(
     distance: Callable[[Tensor, Tensor], float], real: Tensor, other: Tensor, interval: bool
 ) -> tuple[float, Interval]:
     """A distance and its interval by leaving out a tenth at a time (the delete-a-group jackknife)."""
@@ -202,15 +214,16 @@ def _kernel(real: Tensor, other: Tensor, kernel: Kernel, seed: int) -> tuple[flo
     return value, (value - error, value + error)
 
 
-def _share(hits: Tensor) -> tuple[float, Interval]:
-    """A share and Wilson's interval, the supports held fixed; it stays within 0 and 1 and is never empty."""
+def share_with_interval(hits: Tensor) -> tuple[float, Interval]:
+    """The share of ones in float hits [n], and Wilson's interval: it stays within 0 and 1 and is never empty."""
     count, share = len(hits), float(hits.mean())
     middle = (share + NORMAL**2 / (2 * count)) / (1 + NORMAL**2 / count)
     reach = NORMAL / (1 + NORMAL**2 / count) * sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
     return share, (max(0.0, middle - reach), min(1.0, middle + reach))
 
 
-def _mean(values: Tensor) -> tuple[float, Interval]:
+def mean_with_interval(values: Tensor) -> tuple[float, Interval]:
+    """The mean of values [n] that are never negative, and its normal interval."""
     value = float(values.mean())
     error = NORMAL * float(values.std()) / sqrt(len(values))
     return value, (max(0.0, value - error), value + error)

@@ -70,7 +70,7 @@ class Evidence:
     generated: Side
     """The model's samples, drawn at the data's own frequencies; at least as many as `holdout`, usually more."""
     floor: Side
-    """Samples wrong on purpose: every column (or pixel) of real rows shuffled on its own. As many as `holdout`."""
+    """Samples wrong on purpose: every column (or pixel) of training rows shuffled on its own."""
     spared: bool
     """Whether `holdout` is truly unseen by the model."""
     embedder: str

@@ -1,6 +1,7 @@
 """Precision and recall (Kynkäänniemi et al. 2019) and density and coverage (Naeem et al. 2020) from nearest neighbours.
 
-`neighbour_scores(real, generated)` gives all four; `nearest(queries, points, k)` is the exact search beneath them.
+`neighbour_scores(real, generated)` gives all four; `nearest(queries, points, k)` is the exact search beneath them;
+`counts_within` and `least_within` look into balls of given radii.
 Everything streams in blocks: memory grows with the rows, never with their square.
 """
 
@@ -63,6 +64,25 @@ def nearest(queries: Tensor, points: Tensor, k: int, *, exclude_self: bool = Fal
 def radii(points: Tensor, k: int) -> Tensor:
     """Distance [n] of every point [n, d] to its k-th nearest other point, float64."""
     return nearest(points, points, k, exclude_self=True)[0][:, -1]
+
+
+def counts_within(centres: Tensor, radius: Tensor, points: Tensor) -> Tensor:
+    """How many points [m, d] lie within the radius [n] of each centre [n, d], the border included: [n] int64."""
+    counts = torch.zeros(len(centres), dtype=torch.int64, device=centres.device)
+    for block in _blocks(centres, points):
+        counts[block.rows] += block.within(radius[block.rows, None]).sum(1)
+    return counts
+
+
+def least_within(centres: Tensor, radius: Tensor, points: Tensor, values: Tensor) -> Tensor:
+    """The least value [m] of the points [m, d] within the radius [n] of each centre [n, d]; infinite where none is."""
+    values = values.double()
+    least = torch.full((len(centres),), torch.inf, dtype=torch.float64, device=centres.device)
+    for block in _blocks(centres, points):
+        inside = block.within(radius[block.rows, None])
+        found = torch.where(inside, values[None, block.columns], torch.inf).amin(1)
+        least[block.rows] = torch.minimum(least[block.rows], found)
+    return least
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,11 @@ from gannet.recipes.pieces import cosine, game_networks
 from gannet.recipes.recipe import Pace, Recipe, Terms, Turn
 from gannet.spec import Spec
 
+LEAST_GAMMA = 0.1
+"""Where a self-chosen weight begins in a game that had to be softened."""
+MANY_TIMES = 10
+"""The usual learning rate times this is more than any data has been seen to bear."""
+
 
 @dataclass(kw_only=True)
 class R3GAN(Recipe):
@@ -58,6 +63,7 @@ class R3GAN(Recipe):
     augment: Augmenting = "auto"
     """Augmentation in front of the discriminator: none, auto, fixed or adaptive (pictures only)."""
 
+    usual_rate: float = field(init=False, repr=False, default=0.0)
     resolved_rate: float = field(init=False, repr=False, default=0.0)
     target_lead: float | None = field(init=False, repr=False, default=None)
 
@@ -96,8 +102,17 @@ class R3GAN(Recipe):
             augment=self.augment,
         )
         widest = max(min(weight.shape[:2]) for weight in networks["judge"].parameters() if weight.dim() > 1)
-        self.resolved_rate = self.learning_rate or min(2e-4 * 768 / widest, 2e-3)
+        self.usual_rate = min(2e-4 * 768 / widest, 2e-3)
+        self.resolved_rate = self.learning_rate or self.usual_rate
         return {**networks, "penalty": PenaltyWeight()}
+
+    def doubts(self) -> list[str]:
+        doubts = []
+        if self.gamma is not None and self.gamma < LEAST_GAMMA / 100:
+            doubts.append(f"gamma={self.gamma:g} all but switches R1 and R2 off, without which modes are lost")
+        if self.resolved_rate > MANY_TIMES * self.usual_rate:
+            doubts.append(f"learning_rate={self.resolved_rate:g} is far above the usual {self.usual_rate:.2g}")
+        return doubts
 
     @property
     def penalty(self) -> PenaltyWeight:
@@ -121,11 +136,14 @@ class R3GAN(Recipe):
 
     def begin(self, seen: int, total: int) -> None:
         over = self.burn_in * total
-        if self.gamma is None:
-            self.target_lead = cosine(self.lead, self.final_lead, seen, over)
+        if self.gamma is None or self.firmness > 1:
+            # A game that had to be softened chooses its weight itself, whatever it began with.
+            self.target_lead = cosine(self.lead, self.final_lead, seen, over) / self.firmness
+            self.penalty.gamma.clamp_(min=0.0 if self.gamma is None else LEAST_GAMMA)
         else:
             final = self.gamma / 10 if self.final_gamma is None else self.final_gamma
-            self.penalty.gamma.fill_(cosine(self.gamma, final, seen, over))
+            self.target_lead = None
+            self.penalty.gamma.fill_(cosine(self.gamma, final, seen, over) * self.firmness)
 
     def discriminator(self, real: Tensor, condition: Tensor | None) -> Terms:
         fake = self.generate(len(real), condition).detach()

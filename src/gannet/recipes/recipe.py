@@ -65,6 +65,8 @@ class Recipe(ABC):
     """Arithmetic of the networks; weights, penalties and losses stay fp32. Auto: bf16 on a GPU that has it."""
 
     networks: nn.ModuleDict = field(init=False, repr=False, compare=False)
+    firmness: float = field(init=False, repr=False, compare=False, default=1.0)
+    """Factor on what calms the discriminator; the engine raises it when the game must be softened."""
 
     @property
     @abstractmethod
@@ -101,6 +103,10 @@ class Recipe(ABC):
 
     def after_turn(self, turn: Turn) -> None:  # noqa: B027
         """What a game does after a turn's step (weight clipping, a penalty weight that adapts)."""
+
+    def doubts(self) -> list[str]:
+        """Sentences on settings that are allowed and known to end badly; asked after `build`."""
+        return []
 
     def check(self, spec: Spec) -> None:
         """Raise GannetError when a setting is out of range, or when this recipe cannot play on data of this spec."""

@@ -80,7 +80,9 @@ class WGANGP(Recipe):
         fake = self.generate(len(real), condition).detach()
         return {
             "adversarial": wasserstein_critic(*self.judge.pair(real, fake, condition)),
-            "penalty": self.penalty * one_centred(self.judge.gradient_at(between(real, fake), condition)),
+            "penalty": self.penalty
+            * self.firmness
+            * one_centred(self.judge.gradient_at(between(real, fake), condition)),
         }
 
     def generator(self, real: Tensor, condition: Tensor | None) -> Terms:

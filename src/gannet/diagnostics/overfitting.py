@@ -1,0 +1,47 @@
+"""Overfitting: a discriminator that knows its training samples by heart, and samples that copy them.
+
+Both are seen only beside samples that were never trained on. `OverfittingWatch().look(look, share)`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gannet.diagnostics.finding import Finding, Streak, Watch
+from gannet.watch import Look
+
+GAP = 0.2
+"""Pairs ordered rightly on training samples beyond those on held-out ones: knowledge that does not carry over."""
+COPIES = 0.65
+"""Share of samples nearer to training than to as many held-out samples; a half is right."""
+
+
+class OverfittingWatch(Watch):
+    """Compares training with held-out samples at every look."""
+
+    def __init__(self) -> None:
+        self.gap, self.copies = Streak(), Streak()
+
+    def look(self, look: Look, share: float) -> Finding | None:
+        """What is known by heart, if it has lasted for three looks."""
+        if look.nearer_train is not None and self.copies.add(look.nearer_train > COPIES) >= 3:
+            told = f"{look.nearer_train:.0%} of samples lie nearer to training samples than to unseen ones"
+            return Finding("copies", told, "soften", firmness=2.0)
+        if look.ordered is None or look.ordered_train is None:
+            return None
+        if self.gap.add(look.ordered_train - look.ordered > GAP) >= 3:
+            told = (
+                f"the discriminator orders {look.ordered_train:.0%} of trained-on pairs rightly, "
+                f"but {look.ordered:.0%} of unseen ones"
+            )
+            return Finding("overfitting", told, "soften", learning_rate=1.0, firmness=2.0)
+        return None
+
+    def restart(self) -> None:
+        self.gap, self.copies = Streak(), Streak()
+
+    def state(self) -> dict[str, Any]:
+        return {"gap": self.gap.length, "copies": self.copies.length}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.gap.length, self.copies.length = state["gap"], state["copies"]

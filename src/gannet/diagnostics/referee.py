@@ -1,0 +1,192 @@
+"""The referee: hears every watch, decides on one remedy at a time, and says why in plain words.
+
+Softening and rolling back come before stopping, since runs that alarmed have been seen to recover: a roll back returns
+to the best model with a quarter of the learning rate and a calmer discriminator; only when that has been tried
+`MOST_RETURNS` times does the game end, with the best model. `Referee(remedies=False)` reports and touches nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gannet.diagnostics.equilibrium import EquilibriumWatch
+from gannet.diagnostics.finding import Finding
+from gannet.diagnostics.overfitting import OverfittingWatch
+from gannet.diagnostics.score_watch import ScoreWatch
+from gannet.diagnostics.stability import StabilityWatch
+from gannet.diagnostics.variety import VarietyWatch
+from gannet.watch import Action, Decision, Look, Pulse, Watcher
+
+MOST_RETURNS = 4
+MOST_SOFTENINGS = 4
+PATIENCE = 2
+"""Looks after a remedy during which the game is left alone."""
+MOST_RESTORED = 2
+CALM = 3
+"""Best scores after a remedy at which half of what it took from the learning rate comes back."""
+WARM = 25
+"""Pulses before samples are judged: a game of a few steps has nothing to show yet."""
+LEARNED = 0.5
+"""A best score below this share of the first has been earned; only then can a game have converged."""
+HARDLY = 0.8
+"""A best score above this share of the first is nothing to return to: the game begins anew."""
+
+
+class Referee(Watcher):
+    """The watcher of every run."""
+
+    def __init__(self, *, remedies: bool = True, foreseen: Sequence[str] = ()) -> None:
+        """`foreseen`: sentences on what is likely to go wrong, told at the first look (see `foresight`)."""
+        self.remedies, self.foreseen = remedies, list(foreseen)
+        self.score = ScoreWatch()
+        self.variety, self.equilibrium = VarietyWatch(), EquilibriumWatch()
+        self.stability, self.overfitting = StabilityWatch(), OverfittingWatch()
+        self.returns, self.softenings, self.looks, self.quiet_until = 0, 0, 0, 0
+        self.pulses, self.calm, self.restored, self.owed = 0, 0, 0, 1.0
+        self.first: float | None = None
+        self.told: list[str] = []
+
+    # -- seeing ---------------------------------------------------------------------------------------------------
+
+    def pulse(self, pulse: Pulse) -> Decision | None:
+        self.pulses += 1
+        return self._decide([self.stability.pulse(pulse)], can_return=True)
+
+    def look(self, seen: int, total: int, look: Look, *, best: bool) -> Decision | None:
+        if self.looks == 0 and look.ceiling is not None:
+            self.score.floor = look.ceiling
+        self.looks += 1
+        self.first = look.score if self.first is None else self.first
+        if self.looks == 1 and self.foreseen:
+            self._watch(seen / total, look, best=best)
+            return Decision("note", "foreseen", "; ".join(self.foreseen))
+        return self._judge(seen / total, look, best=best)
+
+    def _judge(self, share: float, look: Look, *, best: bool) -> Decision | None:
+        findings = self._watch(share, look, best=best)
+        if self.pulses < WARM:
+            return None
+        decision = self._decide(findings, can_return=not best)
+        if decision is None:
+            decision = self._restore(best)
+        learned = self.first is not None and self.score.best < LEARNED * self.first
+        if decision is None and learned and self.equilibrium.holds and self.score.settled() and self.remedies:
+            since = share * self.score.best_at / len(self.score.logs)
+            told = f"the score has not improved since {since:.0%} of the run and {self.equilibrium.words}"
+            return Decision("stop", "converged", told)
+        return decision
+
+    def _watch(self, share: float, look: Look, *, best: bool) -> list[Finding | None]:
+        return [
+            self._score_finding(look),
+            self.variety.look(look, share),
+            self.equilibrium.look(look, share, best=best),
+            self.overfitting.look(look, share),
+        ]
+
+    def _score_finding(self, look: Look) -> Finding | None:
+        trend = self.score.add(look.score)
+        best, last = self.score.best, look.score
+        if trend is None:
+            return None
+        told = f"the sample score rose to {last:.3g}, {last / max(best, 1e-12):.1f} times its best {best:.3g}"
+        return Finding("collapse", told, "roll back") if trend == "collapse" else Finding("worsening", told, "soften")
+
+    # -- deciding -------------------------------------------------------------------------------------------------
+
+    def _decide(self, found: list[Finding | None], *, can_return: bool) -> Decision | None:
+        """The gravest finding's remedy, within what is left of them; a finding is told once between remedies."""
+        findings = [finding for finding in found if finding is not None]
+        if not findings:
+            return None
+        finding = min(findings, key=lambda each: ("roll back", "soften", "note").index(each.remedy))
+        if not self.remedies or finding.remedy == "note":
+            return self._note(finding)
+        if self.looks < self.quiet_until and not finding.urgent:
+            return self._note(finding)
+        if finding.remedy == "soften":
+            return self._soften(finding)
+        # What has just given its best samples is not left behind.
+        return self._return(finding) if can_return else self._note(finding)
+
+    def _note(self, finding: Finding) -> Decision | None:
+        if finding.name in self.told:
+            return None
+        self.told.append(finding.name)
+        return Decision("note", finding.name, finding.told)
+
+    def _return(self, finding: Finding) -> Decision:
+        self.returns += 1
+        if self.returns > MOST_RETURNS:
+            return Decision("stop", finding.name, f"{finding.told}; {MOST_RETURNS} returns did not help")
+        learned = self.first is None or self.score.best < HARDLY * self.first
+        self._begin_again()
+        self.owed *= finding.learning_rate
+        where = "back to the best model" if learned else "nothing learned yet is worth returning to, so it begins anew"
+        told = f"{finding.told}; {where}, with a smaller learning rate"
+        action: Action = "roll back" if learned else "begin anew"
+        if learned:
+            self.score.restart()
+        else:
+            self.score.forget()
+        return Decision(action, finding.name, told, learning_rate=finding.learning_rate, firmness=2.0)
+
+    def _soften(self, finding: Finding) -> Decision | None:
+        if self.softenings >= MOST_SOFTENINGS:
+            return self._note(finding)
+        self.softenings += 1
+        self._begin_again()
+        self.owed *= finding.learning_rate
+        return Decision(
+            "soften", finding.name, finding.told, learning_rate=finding.learning_rate, firmness=finding.firmness
+        )
+
+    def _restore(self, best: bool) -> Decision | None:
+        """After some calm, half of the lost learning rate comes back: a fault that has passed should leave no mark."""
+        self.calm += best
+        if self.owed >= 1 or self.calm < CALM or self.restored >= MOST_RESTORED or not self.remedies:
+            return None
+        self.restored += 1
+        self.calm, factor = 0, min(2.0, 1 / self.owed)
+        self.owed *= factor
+        told = f"{CALM} best scores since the last remedy: the learning rate goes up again"
+        return Decision("restore", "calm", told, learning_rate=factor)
+
+    def _begin_again(self) -> None:
+        self.quiet_until, self.calm = self.looks + PATIENCE, 0
+        self.told = []
+        for watch in (self.variety, self.equilibrium, self.stability, self.overfitting):
+            watch.restart()
+
+    # -- keeping --------------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "score": self.score.state(),
+            "variety": self.variety.state(),
+            "equilibrium": self.equilibrium.state(),
+            "stability": self.stability.state(),
+            "overfitting": self.overfitting.state(),
+            "returns": self.returns,
+            "softenings": self.softenings,
+            "looks": self.looks,
+            "quiet_until": self.quiet_until,
+            "told": list(self.told),
+            "pulses": self.pulses,
+            "calm": self.calm,
+            "restored": self.restored,
+            "owed": self.owed,
+            "first": self.first,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.score.restore(state["score"])
+        self.variety.restore(state["variety"])
+        self.equilibrium.restore(state["equilibrium"])
+        self.stability.restore(state["stability"])
+        self.overfitting.restore(state["overfitting"])
+        self.returns, self.softenings = state["returns"], state["softenings"]
+        self.looks, self.quiet_until, self.told = state["looks"], state["quiet_until"], list(state["told"])
+        self.calm, self.restored, self.owed = state["calm"], state["restored"], state["owed"]
+        self.first, self.pulses = state["first"], state["pulses"]

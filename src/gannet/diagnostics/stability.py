@@ -1,0 +1,84 @@
+"""Instability: gradients that jump, steps that are too large or none at all, moves that are not finite.
+
+Every figure is compared with its own recent past, since each game has its own units. `StabilityWatch().pulse(pulse)`.
+"""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+from typing import Any
+
+from gannet.diagnostics.finding import Finding, Streak, Watch
+from gannet.watch import Pulse
+
+MEMORY = 40
+"""Pulses that make up the recent past."""
+LEAST = 8
+JUMP = 20.0
+"""A gradient norm this many times the recent one has jumped."""
+LARGE_STEP = 0.2
+"""Share of its weights by which no player should move in one step."""
+NOT_FINITE = 3
+
+
+class StabilityWatch(Watch):
+    """Follows gradient norms, step sizes and skipped moves of every player."""
+
+    def __init__(self) -> None:
+        self.norms: dict[str, list[float]] = {}
+        self.skipped = 0
+        self.jumped, self.large, self.still = Streak(), Streak(), Streak()
+
+    def pulse(self, pulse: Pulse) -> Finding | None:
+        """What is wrong with the steps since the last pulse, if it has lasted."""
+        self.skipped = self.skipped + pulse.skipped if pulse.skipped else 0
+        if self.skipped >= NOT_FINITE:
+            told = f"{self.skipped} moves were not finite"
+            return Finding("instability", told, "roll back", learning_rate=0.5, urgent=True)
+        if self.still.add(any(update == 0 for update in pulse.updates.values())) >= 3:
+            player = next(player for player, update in pulse.updates.items() if update == 0)
+            return Finding("not learning", f"the {player}'s weights no longer move", "note")
+        large = {player: update for player, update in pulse.updates.items() if update > LARGE_STEP}
+        if self.large.add(bool(large)) >= 3:
+            player = next(iter(large))
+            told = f"the {player} moves by {large[player]:.0%} of its weights in one step"
+            return Finding("instability", told, "roll back", learning_rate=0.25, urgent=True)
+        jumps = self._jumps(pulse)
+        if self.jumped.add(bool(jumps)) >= 3:
+            player, times = next(iter(jumps.items()))
+            told = f"the {player}'s gradients are {times:.0f} times what they were"
+            return Finding("instability", told, "soften", firmness=2.0)
+        return None
+
+    def _jumps(self, pulse: Pulse) -> dict[str, float]:
+        jumps = {}
+        for key, norm in pulse.means.items():
+            player, _, name = key.partition("/")
+            if name != "gradient_norm" or not math.isfinite(norm):
+                continue
+            past = self.norms.setdefault(player, [])
+            if len(past) >= LEAST and norm > JUMP * median(past):
+                jumps[player] = norm / max(median(past), 1e-12)
+            else:
+                past.append(norm)
+                del past[:-MEMORY]
+        return jumps
+
+    def restart(self) -> None:
+        self.norms, self.skipped = {}, 0
+        self.jumped, self.large, self.still = Streak(), Streak(), Streak()
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "norms": {player: list(norms) for player, norms in self.norms.items()},
+            "skipped": self.skipped,
+            "jumped": self.jumped.length,
+            "large": self.large.length,
+            "still": self.still.length,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.norms = {player: list(norms) for player, norms in state["norms"].items()}
+        self.jumped.length, self.large.length = state["jumped"], state["large"]
+        self.skipped, self.still.length = state["skipped"], state["still"]

@@ -1,0 +1,81 @@
+"""Generated samples beside their nearest training samples: a picture of pairs, or a table of pairs of rows.
+
+`show_pairs(evidence, train, generated, distances, rows, random)` shows the closest pairs, and pictures of random ones.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gannet.metrics.answer import Picture, Table
+from gannet.metrics.evidence import Evidence, Side
+
+PICTURE_PAIRS = 16
+TABLE_PAIRS = 5
+MOST_COLUMNS = 12
+LONGEST = 24
+"""Characters of a cell."""
+
+
+def show_pairs(
+    evidence: Evidence, train: Side, generated: Side, distances: Tensor, rows: Tensor, random: np.random.Generator
+) -> tuple[list[Table], list[Picture], list[str]]:
+    """Tables, pictures and notes that put generated samples beside the training `rows` [k] nearest to them.
+
+    `distances` [k] order them: the closest come first. Data of three axes is drawn by the domain, the rest is written.
+    """
+    order = distances.argsort(stable=True)
+    if len(evidence.spec.shape) == 3:
+        if evidence.domain is None:
+            return [], [], []
+        chance = torch.from_numpy(random.permutation(len(order)))
+        pictures = [
+            Picture(
+                f"{which}: generated left, its nearest training sample right",
+                _drawn(evidence, train, generated, chosen[:PICTURE_PAIRS], rows),
+            )
+            for which, chosen in (("The closest pairs, closest first", order), ("Pairs drawn at random", chance))
+        ]
+        return [], pictures, []
+    table = _written(train, generated, order[:TABLE_PAIRS], rows, distances)
+    return [table], [], ["the table of closest pairs shows training rows as they are: mind who reads it."]
+
+
+def _drawn(evidence: Evidence, train: Side, generated: Side, chosen: Tensor, rows: Tensor) -> bytes:
+    """PNG of pairs, one after another in rows of the domain's own (even) number of columns."""
+    pairs = torch.stack([generated.samples[chosen], train.samples[rows[chosen]]], 1).flatten(0, 1)
+    stream = io.BytesIO()
+    evidence.domain.preview(pairs).save(stream, format="PNG")
+    return stream.getvalue()
+
+
+def _written(train: Side, generated: Side, chosen: Tensor, rows: Tensor, distances: Tensor) -> Table:
+    names, made = _cells(generated, chosen)
+    known = _cells(train, rows[chosen])[1]
+    lines = []
+    for place, index in enumerate(chosen.tolist()):
+        lines.append([f"{distances[index]:.3g}", "generated", *made[place]])
+        lines.append(["", "training", *known[place]])
+    return Table("The closest samples and their nearest training rows", ["distance", "", *names], lines)
+
+
+def _cells(side: Side, chosen: Tensor) -> tuple[list[str], list[list[str]]]:
+    """Names of the first columns, and the chosen rows' cells as text."""
+    if side.frame is not None:
+        frame = side.frame.iloc[chosen.numpy(), :MOST_COLUMNS]
+        names = [str(name) for name in frame.columns]
+        return names, [[_text(value) for value in row] for row in frame.itertuples(index=False, name=None)]
+    values = side.samples[chosen].flatten(1)[:, :MOST_COLUMNS]
+    return [str(place) for place in range(values.shape[1])], [
+        [_text(value) for value in row] for row in values.tolist()
+    ]
+
+
+def _text(value: Any) -> str:
+    text = f"{value:.5g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -1,0 +1,93 @@
+"""What the engine shows to whoever watches the game, and what a watcher may ask of it.
+
+The engine knows only these values; the referee of `gannet.diagnostics` is one watcher. A watcher's `state` is saved
+with every checkpoint, and it decides by what it was shown alone, so that a resumed game takes the same course.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Action = Literal["note", "soften", "restore", "roll back", "begin anew", "stop"]
+"""`restore` takes back part of an earlier softening; `begin anew` replaces the networks by freshly drawn ones."""
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """A cheap reading, a few hundred times in a run."""
+
+    seen: int
+    total: int
+    balance: float
+    """Running share of pairs of real and generated samples that the discriminator orders rightly."""
+    means: dict[str, float]
+    """`player/term` -> mean since the last pulse, `player/gradient_norm` among them."""
+    updates: dict[str, float]
+    """Player -> size of its last step over the size of its weights."""
+    skipped: int
+    """Moves since the last pulse that were not finite and changed nothing."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """A reading of generated samples, some twenty times in a run. What cannot be measured is None."""
+
+    score: float
+    """Distance between features of generated and real samples; lower is better."""
+    ceiling: float | None = None
+    """The score of as many real samples in the generated ones' place."""
+    variety: float | None = None
+    """Mean distance between two generated samples over that of two real ones; 1 is right, 0 is one picture."""
+    class_variety: dict[str, float] = field(default_factory=dict)
+    """The same within each class."""
+    coverage: float | None = None
+    """Share of real samples with a generated one close by, over the same share for real ones; 1 is right."""
+    class_coverage: dict[str, float] = field(default_factory=dict)
+    """The same within each class of the held-out samples."""
+    repeats: float | None = None
+    """Share of generated samples that repeat another one, beyond what real samples do."""
+    told_apart: float | None = None
+    """How often a fresh classifier, on samples it was not fitted to, tells real from generated; 1/2 cannot tell."""
+    ordered: float | None = None
+    """Share of held-out pairs that the discriminator orders rightly."""
+    ordered_train: float | None = None
+    """Share of trained-on pairs that it orders rightly; beyond `ordered` by what it knows by heart."""
+    nearer_train: float | None = None
+    """Share of generated samples nearer to training than to as many held-out samples; 1/2 is right."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a watcher asks of the engine, and why, in plain words."""
+
+    action: Action
+    finding: str
+    """Name of what was found: collapse, lost variety, instability, ..."""
+    reason: str
+    """One sentence with the figures it rests on."""
+    learning_rate: float = 1.0
+    """Factor on every player's learning rate from now on."""
+    firmness: float = 1.0
+    """Factor on what calms the discriminator (penalty weight, augmentation) from now on."""
+
+
+class Watcher(ABC):
+    """Sees every pulse and look, and may ask for one thing at a time."""
+
+    @abstractmethod
+    def pulse(self, pulse: Pulse) -> Decision | None:
+        """After each line of the log."""
+
+    @abstractmethod
+    def look(self, seen: int, total: int, look: Look, *, best: bool) -> Decision | None:
+        """After each examination; `best`: whether its score is the best of the run."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """All that `restore` needs, as JSON values."""
+
+    @abstractmethod
+    def restore(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""

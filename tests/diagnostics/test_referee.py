@@ -1,0 +1,118 @@
+"""What the referee asks for, and how far it goes."""
+
+import json
+from dataclasses import replace
+
+from gannet.diagnostics import Referee
+from gannet.diagnostics.referee import MOST_RETURNS, PATIENCE, WARM
+from gannet.watch import Decision, Look, Pulse
+
+LOOK = Look(
+    1.0, 0.01, variety=1.0, coverage=0.9, repeats=0.0, told_apart=0.7, ordered=0.6, ordered_train=0.6, nearer_train=0.5
+)
+
+
+def warm(referee: Referee) -> Referee:
+    """A referee that has heard enough pulses to judge samples."""
+    for _ in range(WARM):
+        assert referee.pulse(Pulse(0, 1000, 0.6, {}, {}, 0)) is None
+    return referee
+
+
+def run(referee: Referee, scores: list[float]) -> list[Decision | None]:
+    """Looks of these scores, spread over a run."""
+    warm(referee)
+    best, decisions = float("inf"), []
+    for index, score in enumerate(scores):
+        look = replace(LOOK, score=score)
+        decisions.append(referee.look(index * 100, len(scores) * 100, look, best=score < best))
+        best = min(best, score)
+    return decisions
+
+
+def falling(count: int) -> list[float]:
+    return [0.1 + 0.8**step for step in range(count)]
+
+
+def test_a_healthy_run_is_left_alone() -> None:
+    assert run(Referee(), falling(20)) == [None] * 20
+
+
+def test_a_collapse_rolls_back_softer_and_says_why() -> None:
+    decisions = run(Referee(), [*falling(10), 0.9, 0.9])
+    decision = decisions[-1]
+    assert decision is not None and decision.action == "roll back" and decision.finding == "collapse"
+    assert decision.learning_rate < 1 < decision.firmness and "times its best" in decision.reason
+
+
+def test_after_a_remedy_the_game_is_left_alone_for_a_while() -> None:
+    referee = Referee()
+    decisions = run(referee, [*falling(10), 0.9, 0.9, *[0.9] * PATIENCE])
+    assert [decision.action for decision in decisions if decision is not None][0] == "roll back"
+    assert all(decision is None or decision.action == "note" for decision in decisions[12 : 12 + PATIENCE - 1])
+
+
+def test_remedies_run_out_and_the_game_ends_with_the_best() -> None:
+    decisions = run(Referee(), [*falling(10), *[2.0] * 60])
+    actions = [decision.action for decision in decisions if decision is not None and decision.action != "note"]
+    assert actions[:MOST_RETURNS] == ["roll back"] * MOST_RETURNS and actions[MOST_RETURNS] == "stop"
+
+
+def test_without_remedies_it_only_reports_and_reports_once() -> None:
+    decisions = run(Referee(remedies=False), [*falling(10), *[0.9] * 10])
+    told = [decision for decision in decisions if decision is not None]
+    assert {decision.action for decision in told} == {"note"}
+    assert [decision.finding for decision in told].count("collapse") == 1
+
+
+def test_a_settled_score_in_balance_ends_the_run_as_converged() -> None:
+    decisions = run(Referee(), [*falling(20), *[0.11] * 40])
+    assert decisions[-1] is not None and decisions[-1].action == "stop" and decisions[-1].finding == "converged"
+
+
+def test_moves_that_are_not_finite_roll_back_from_a_pulse() -> None:
+    referee = Referee()
+    decision = referee.pulse(Pulse(100, 1000, 0.6, {}, {}, 25))
+    assert decision is not None and decision.action == "roll back" and decision.learning_rate < 1
+
+
+def test_a_referee_restored_in_the_middle_decides_the_same() -> None:
+    scores = [*falling(10), 0.9, 0.9, 0.9, 0.5, 0.6, 2.0, 2.0, 2.0]
+    whole = run(Referee(), scores)
+    first, second = warm(Referee()), Referee()
+    best, decisions = float("inf"), []
+    for index, score in enumerate(scores):
+        watcher = first if index < 11 else second
+        if index == 11:
+            second.restore(json.loads(json.dumps(first.state())))
+        look = replace(LOOK, score=score)
+        decisions.append(watcher.look(index * 100, len(scores) * 100, look, best=score < best))
+        best = min(best, score)
+    assert decisions == whole
+
+
+def test_what_was_foreseen_is_told_at_the_first_look() -> None:
+    referee = Referee(foreseen=["50 training samples are few", "labels are mixed up"])
+    decision = referee.look(0, 1000, LOOK, best=True)
+    assert decision is not None and decision.action == "note" and decision.finding == "foreseen"
+    assert "few" in decision.reason and "mixed up" in decision.reason
+    assert referee.look(50, 1000, LOOK, best=False) is None
+
+
+def test_a_fault_that_has_passed_leaves_no_mark_on_the_learning_rate() -> None:
+    decisions = run(Referee(), [*falling(10), 0.9, 0.9, *[0.2 * 0.9**step for step in range(8)]])
+    told = [decision for decision in decisions if decision is not None]
+    assert [decision.action for decision in told] == ["roll back", "restore"]
+    assert told[0].learning_rate * told[1].learning_rate == 1.0
+
+
+def test_a_game_that_learned_nothing_begins_anew_instead_of_returning_to_nothing() -> None:
+    decisions = run(Referee(), [1.0] * 20)
+    told = [decision for decision in decisions if decision is not None]
+    assert told[0].action == "begin anew" and told[0].finding == "not learning"
+
+
+def test_a_game_of_a_few_steps_is_not_judged_by_its_samples() -> None:
+    referee = Referee()
+    for index in range(20):
+        assert referee.look(index * 10, 200, replace(LOOK, score=1.0), best=False) is None
