@@ -6,12 +6,14 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from gannet.metrics.answer import Answer
+from gannet.metrics.category_coverage import category_coverage
 from gannet.metrics.diversity import answer_varied
 from gannet.metrics.evidence import Evidence, Side
 from gannet.metrics.modes import find_modes
@@ -272,3 +274,19 @@ TRUE_TRAIN = classes_of(1500, 1)
 def test_real_samples_that_were_trained_on_are_said_to_be() -> None:
     answer = answer_varied(evidence(side(points(TRUE, 3), TRUE), spared=False))
     assert any("trained on" in note for note in answer.notes)
+
+
+def test_a_rare_level_that_never_comes_is_seen_among_all_generated_rows() -> None:
+    """1 % of 300 rows may be missing by chance; of 3,000 it may not."""
+    random = np.random.default_rng(0)
+
+    def rows(count: int, levels: tuple[str, ...]) -> pd.DataFrame:
+        shares = [0.6, 0.39, 0.01][: len(levels)]
+        chosen = random.choice(levels, count, p=np.array(shares) / sum(shares))
+        return pd.DataFrame({"kind": chosen, "x": random.standard_normal(count)})
+
+    train, rare = rows(3000, ("a", "b", "rare")), rows(3000, ("a", "b"))
+    assert category_coverage(train, rare).columns[0].lost == ["rare"]
+    assert category_coverage(train, rare[:300]).columns[0].lost == []
+    low, high = category_coverage(train, rare[:300]).rare_interval
+    assert low == 0 and 0.5 < high < 2

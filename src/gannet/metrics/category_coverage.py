@@ -79,6 +79,9 @@ class CategoryCoverage:
         if ratio is None:
             return None
         masses = np.array([column.rare_mass for column in self.columns])
+        if not masses[:, 1].any():
+            # None among n rows: at 95 %, at most three were to be expected.
+            return 0.0, 3 / (self.columns[0].count * float(masses[:, 0].sum()))
         # The deviation of a sum is at most the sum of the deviations.
         deviation = np.sqrt(masses[:, 1] * (1 - masses[:, 1]) / self.columns[0].count).sum()
         error = NORMAL * float(deviation / masses[:, 0].sum())

@@ -289,7 +289,9 @@ def _categories(evidence: Evidence, sides: Sides, random: np.random.Generator) -
                 "how often rare levels (at most 5 % of the rows each) come, over how often in training: 1 is right.",
             )
         )
-    lost = [f"{column.name} = {level}" for column in found.columns for level in column.lost]
+    # All generated rows are asked for lost levels: what an equal number of them misses may be chance.
+    whole = category_coverage(evidence.train.frame, evidence.generated.frame, evidence.allowed)
+    lost = [f"{column.name} = {level}" for column in whole.columns for level in column.lost]
     faults = [f"{listed(lost)} never come{'s' if len(lost) == 1 else ''}"] if lost else []
     return Findings(figures, [_category_table(found)], reached=[_reached(found.covered, real.covered)], faults=faults)
 
