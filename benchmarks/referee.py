@@ -356,7 +356,12 @@ def summarise(runs: list[dict[str, Any]]) -> list[str]:
                     missed += 1
                     continue
                 before += alarm["finding"] == "foreseen"
-                done = max((damage for seen, damage in curve if seen <= alarm["seen"]), default=0.0)
+                # What is foreseen is told before anything was trained; the scores beside each other differ even then.
+                done = (
+                    0.0
+                    if alarm["seen"] == 0
+                    else max((damage for seen, damage in curve if seen <= alarm["seen"]), default=0.0)
+                )
                 shares.append(done / whole)
                 caught, late = caught + (done <= whole / 2), late + (done > whole / 2)
             if mine:

@@ -342,7 +342,8 @@ class Engine:
             readings = {"balance": self._balance(), **self.recipe.readings(), **means}
             updates = {f"{player}/update": value for player, value in self.updates.items()}
             self.run.log({"event": "terms", "seen": self.seen, **readings, **updates})
-        pulse = Pulse(self.seen, self.total, self._balance(), means, dict(self.updates), self.skipped_lately)
+        weights = {player: float(weights.vector.detach().norm()) for player, weights in self.weights.items()}
+        pulse = Pulse(self.seen, self.total, self._balance(), means, dict(self.updates), self.skipped_lately, weights)
         decision = None if self.watcher is None else self.watcher.pulse(pulse)
         self.tally.clear()
         self.updates.clear()

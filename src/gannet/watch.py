@@ -28,6 +28,8 @@ class Pulse:
     """Player -> size of its last step over the size of its weights."""
     skipped: int
     """Moves since the last pulse that were not finite and changed nothing."""
+    weights: dict[str, float] = field(default_factory=dict)
+    """Player -> size of all its weights together."""
 
 
 @dataclass(frozen=True)

@@ -118,6 +118,16 @@ def test_steps_too_large_and_none_at_all_are_found() -> None:
         assert findings[2] is not None and findings[2].name == name
 
 
+def test_weights_that_change_their_size_at_once_are_found_at_once_and_steady_growth_is_not() -> None:
+    for fate in (0.8, 1.3):
+        watch = StabilityWatch()
+        for step in range(30):
+            assert watch.pulse(replace(CALM, weights={"generator": 10 * 1.01**step})) is None
+        finding = watch.pulse(replace(CALM, weights={"generator": 10 * 1.01**30 * fate}))
+        assert finding is not None and finding.remedy == "roll back" and "generator" in finding.told
+        assert f"{abs(1.01 * fate - 1):.0%}" in finding.told
+
+
 @pytest.mark.parametrize("watch", [VarietyWatch, EquilibriumWatch, OverfittingWatch, StabilityWatch])
 def test_state_goes_through_json_and_back(watch) -> None:
     first, second = watch(), watch()

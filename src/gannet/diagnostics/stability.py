@@ -20,6 +20,9 @@ JUMP = 20.0
 LARGE_STEP = 0.2
 """Share of its weights by which no player should move in one step."""
 NOT_FINITE = 3
+LEAP, BEYOND = 0.05, 10.0
+"""A change of the size of all weights between two pulses that no training makes: this share, and this many times the
+usual change."""
 
 
 class StabilityWatch(Watch):
@@ -27,6 +30,7 @@ class StabilityWatch(Watch):
 
     def __init__(self) -> None:
         self.norms: dict[str, list[float]] = {}
+        self.sizes: dict[str, list[float]] = {}
         self.skipped = 0
         self.jumped, self.large, self.still = Streak(), Streak(), Streak()
 
@@ -36,6 +40,11 @@ class StabilityWatch(Watch):
         if self.skipped >= NOT_FINITE:
             told = f"{self.skipped} moves were not finite"
             return Finding("instability", told, "roll back", learning_rate=0.5, urgent=True)
+        leaps = self._leaps(pulse)
+        if leaps:
+            player, share = next(iter(leaps.items()))
+            told = f"the size of the {player}'s weights changed by {share:.0%} at once, which no training does"
+            return Finding("instability", told, "roll back", learning_rate=1.0, urgent=True)
         if self.still.add(any(update == 0 for update in pulse.updates.values())) >= 3:
             player = next(player for player, update in pulse.updates.items() if update == 0)
             return Finding("not learning", f"the {player}'s weights no longer move", "note")
@@ -65,13 +74,29 @@ class StabilityWatch(Watch):
                 del past[:-MEMORY]
         return jumps
 
+    def _leaps(self, pulse: Pulse) -> dict[str, float]:
+        """Players whose weights changed their size all at once, and by what share."""
+        leaps = {}
+        for player, size in pulse.weights.items():
+            past = self.sizes.setdefault(player, [])
+            changes = [abs(math.log(after / before)) for before, after in zip(past, past[1:], strict=False)]
+            if len(changes) >= LEAST and math.isfinite(size) and size > 0:
+                change = abs(math.log(size / past[-1]))
+                if change > max(LEAP, BEYOND * median(changes)):
+                    leaps[player] = math.expm1(change) if size > past[-1] else -math.expm1(-change)
+            if math.isfinite(size) and size > 0:
+                past.append(size)
+                del past[:-MEMORY]
+        return leaps
+
     def restart(self) -> None:
-        self.norms, self.skipped = {}, 0
+        self.norms, self.sizes, self.skipped = {}, {}, 0
         self.jumped, self.large, self.still = Streak(), Streak(), Streak()
 
     def state(self) -> dict[str, Any]:
         return {
             "norms": {player: list(norms) for player, norms in self.norms.items()},
+            "sizes": {player: list(sizes) for player, sizes in self.sizes.items()},
             "skipped": self.skipped,
             "jumped": self.jumped.length,
             "large": self.large.length,
@@ -80,5 +105,6 @@ class StabilityWatch(Watch):
 
     def restore(self, state: dict[str, Any]) -> None:
         self.norms = {player: list(norms) for player, norms in state["norms"].items()}
+        self.sizes = {player: list(sizes) for player, sizes in state["sizes"].items()}
         self.jumped.length, self.large.length = state["jumped"], state["large"]
         self.skipped, self.still.length = state["skipped"], state["still"]
