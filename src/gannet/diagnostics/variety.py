@@ -21,6 +21,10 @@ EARLY = 0.25
 """Share of a run within which everything may still be missing."""
 MISSED = 0.35
 """A class covered less than this share of the middle class is missing."""
+LATE = 0.5
+"""Share of a run until which a class may still come: classes have been seen to follow one another."""
+MOSTLY = 0.6
+"""Coverage of the middle class from which on a class that is not covered stands out."""
 ONE_PICTURE = 0.3
 """Variety, within a class or at all, at which samples are almost one sample."""
 
@@ -49,7 +53,7 @@ class VarietyWatch(Watch):
             told = f"samples are nearly alike{where}: variety {thin:.2f} of real, {look.repeats:.0%} repeat another"
             return Finding("lost variety", told, "roll back")
         missing = self._missing(look)
-        if self.missed.add(share > EARLY and missing is not None) >= 3:
+        if self.missed.add(share > LATE and missing is not None) >= 3:
             return Finding("missing class", f"hardly any sample covers {missing!r}", "note")
         return None
 
@@ -66,7 +70,7 @@ class VarietyWatch(Watch):
             return None
         usual = median(look.class_coverage.values())
         name = min(look.class_coverage, key=lambda key: look.class_coverage[key])
-        return name if usual > 0.3 and look.class_coverage[name] < MISSED * usual else None
+        return name if usual > MOSTLY and look.class_coverage[name] < MISSED * usual else None
 
     def restart(self) -> None:
         self.fallen, self.alike, self.missed = Streak(), Streak(), Streak()
