@@ -124,7 +124,8 @@ class Referee(Watcher):
         self._begin_again()
         self.owed *= finding.learning_rate
         where = "back to the best model" if learned else "nothing learned yet is worth returning to, so it begins anew"
-        told = f"{finding.told}; {where}, with a smaller learning rate"
+        slower = ", with a smaller learning rate" if finding.learning_rate < 1 else ""
+        told = f"{finding.told}; {where}{slower}"
         action: Action = "roll back" if learned else "begin anew"
         if learned:
             self.score.restart()
