@@ -251,7 +251,7 @@ def attribute_inference(
         for column in range(len(table.names)):
             distances.add(total, block, column)
         for column in range(len(table.names)):
-            known = total - distances.add(np.empty_like(total), block, column)
+            known = total - distances.add(np.zeros_like(total), block, column)
             guess = generated[known.argmin(1), column]
             hits[block, column] = _right(guess, targets[block, column], table.numeric[column])
     drawn = generated[random.integers(len(generated), size=len(main))]
