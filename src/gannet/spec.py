@@ -46,6 +46,20 @@ class Block:
 
     kind: Literal["numbers", "choice"]
     width: int
+    cuts: tuple[float, ...] | None = None
+    """Where, in [-1, 1], one distinct value of a number ends and the next begins; None for smooth numbers.
+
+    Ascending and strictly between -1 and 1. The stretches [-1, cuts[0]], ..., [cuts[-1], 1] are the values in order:
+    what is encoded lies inside the stretch of its value, and every point inside a stretch decodes to that value.
+    """
+
+    def to_json(self) -> list[Any]:
+        return [self.kind, self.width] if self.cuts is None else [self.kind, self.width, list(self.cuts)]
+
+    @classmethod
+    def from_json(cls, data: list[Any]) -> Block:
+        """The inverse of `to_json`; older settings hold no cuts."""
+        return cls(data[0], data[1], tuple(data[2]) if len(data) > 2 else None)
 
 
 @dataclass(frozen=True)
@@ -90,7 +104,7 @@ class Spec:
                 }
                 for field in self.condition.fields
             ],
-            "blocks": None if self.blocks is None else [[block.kind, block.width] for block in self.blocks],
+            "blocks": None if self.blocks is None else [block.to_json() for block in self.blocks],
         }
 
     @classmethod
@@ -108,5 +122,5 @@ class Spec:
                     for field in fields
                 )
             ),
-            blocks=None if data["blocks"] is None else tuple(Block(kind, width) for kind, width in data["blocks"]),
+            blocks=None if data["blocks"] is None else tuple(Block.from_json(block) for block in data["blocks"]),
         )

@@ -6,23 +6,17 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gannet.domains.columns import (
-    MOST_LEVELS,
-    Asked,
-    Choice,
-    Constant,
-    Identifier,
-    Number,
-    fit,
-    from_json,
-    knot_probabilities,
-    learn_decimals,
-    learn_step,
-)
+from gannet.domains.columns import MOST_LEVELS, Choice, Constant, Identifier, fit, from_json
 from gannet.domains.table_column import Encoded
+from gannet.domains.table_number import Asked, Number, knot_probabilities
+from gannet.domains.table_rounding import learn_decimals, learn_step
+from gannet.domains.table_stretches import place, pooled_cuts, read
 from gannet.domains.table_values import Form, Numbers, Spelling, Texts, spell, texts, understand
 from gannet.errors import GannetError
+from gannet.spec import Block, Spec
 
 RANDOM = np.random.default_rng(0)
 
@@ -135,6 +129,78 @@ def test_decoded_numbers_are_multiples_of_the_step():
 
 def test_rounding_is_learned_through_the_noise_of_float32():
     assert learn_decimals(np.array([0.1, 2.7, 33.3], dtype=np.float32).astype(float)) == 1
+
+
+# ------------------------------------------------------------------------------------------ stretches of values
+
+
+def rows_of(values, least=3):
+    """Each value `least` times and more, the more the larger its place."""
+    return np.repeat(values, least + np.arange(len(values)) % 40)
+
+
+IRREGULAR = [0.3, 0.31, 0.5, 7.25]
+DISTINCT = {
+    "integers": np.arange(17.0, 91),
+    "irregular decimals": np.array([*IRREGULAR, *np.arange(8, 40, 0.35).round(2), 1e6]),
+    "as many as there may be": np.random.default_rng(0).permutation(5_000)[:1024] / 100,
+    "unrounded": np.random.default_rng(0).normal(size=300),
+    "dates": np.arange(18_000.0, 18_900),
+}
+
+
+@pytest.mark.parametrize("name", DISTINCT)
+@pytest.mark.parametrize("seed", [None, 3])
+def test_stretches_between_cuts_are_the_distinct_values_one_to_one(name, seed):
+    values = np.random.default_rng(1).permutation(rows_of(DISTINCT[name]))
+    column = Number.fit("x", Numbers(values))
+    (block,) = column.blocks
+    cuts = np.array(block.cuts)
+    distinct = np.unique(values)
+    assert len(cuts) == len(distinct) - 1
+    edges = np.concatenate([[-1], cuts, [1]])
+    assert (np.diff(edges) > 0).all() and (cuts == cuts.astype(np.float32)).all()
+    numbers = column.encode(Numbers(values), None if seed is None else np.random.default_rng(seed)).numbers
+    place = np.searchsorted(distinct, values)
+    assert ((edges[place] < numbers) & (numbers < edges[place + 1])).all()
+    for share in (1e-3, 0.4, 1 - 1e-3):
+        inside = (edges[:-1] + share * np.diff(edges)).astype(np.float32)
+        np.testing.assert_array_equal(column.decode(Encoded(None, inside), len(inside), RANDOM).array, distinct)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.dictionaries(st.floats(-1e6, 1e6, allow_subnormal=False), st.integers(3, 3_000_000), min_size=21, max_size=60)
+)
+def test_whatever_the_values_and_however_uneven_their_counts_each_keeps_its_stretch(rows):
+    values, counts = np.array(sorted(rows)), np.array([rows[value] for value in sorted(rows)])
+    cuts = np.array(pooled_cuts(counts))
+    for random in (None, np.random.default_rng(0)):
+        indices = np.repeat(np.arange(len(values)), 5)
+        np.testing.assert_array_equal(read(place(indices, cuts, random), cuts), indices)
+
+
+def test_a_stretch_is_as_wide_as_the_share_of_its_value_unless_few_rows_stand_behind_it():
+    counts = np.array([500, 4, 300, 1, 3, 8, 188, 6, 30])
+    widths = np.diff([-1, *pooled_cuts(counts), 1]) / 2 * counts.sum()
+    np.testing.assert_allclose(widths, [500, 5, 300, 4, 4, 4, 188, 5, 30], rtol=1e-4)
+    assert sum(widths) == pytest.approx(counts.sum())
+
+
+def test_values_told_apart_by_single_rows_alone_are_smooth_and_those_that_repeat_have_cuts():
+    assert Number.fit("x", Numbers(RANDOM.normal(size=900))).blocks[0].cuts is None
+    assert Number.fit("x", Numbers(rows_of(np.arange(1025.0)))).blocks[0].cuts is None
+    assert Number.fit("x", Numbers(rows_of(np.arange(1024.0)))).blocks[0].cuts is not None
+
+
+def test_point_masses_have_no_stretch_and_a_spec_keeps_its_cuts():
+    array = np.concatenate([np.zeros(500), rows_of(np.arange(1.0, 41)), [np.nan] * 20])
+    choice, number = Number.fit("x", Numbers(array)).blocks
+    assert choice.cuts is None and len(number.cuts) == 39
+    spec = Spec("tables", (choice.width + 1,), None, (choice, number))
+    assert Spec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+    older = {"kind": "tables", "shape": [3], "condition": None, "blocks": [["choice", 2], ["numbers", 1]]}
+    assert Spec.from_json(older).blocks == (Block("choice", 2), Block("numbers", 1))
 
 
 # ------------------------------------------------------------------------------------------------------ choices

@@ -23,20 +23,17 @@ from gannet.domains.table_column import (
     spell_one,
 )
 from gannet.domains.table_identifiers import Identifier, looks_like_identifier
-from gannet.domains.table_values import LARGEST_EXACT, Form, Numbers, Texts, Values
+from gannet.domains.table_number import Asked, Number
+from gannet.domains.table_rounding import learn_decimals
+from gannet.domains.table_values import Form, Numbers, Texts, Values
 from gannet.errors import GannetError
 from gannet.spec import Field
 
-MASS = 0.05
-"""A value that fills at least this share of a column becomes a level of its own."""
 FEW_VALUES = 30
 """Numbers with at most this many distinct values are played as a choice."""
 FEW_SHOWN = 6
 MOST_LEVELS = 200
 """The widest choice; rarer levels share the last but one place."""
-KNOTS = 981
-"""Evenly spaced quantiles kept of a number, before those of its tails; in all at most 1001."""
-ROWS_PER_KNOT = 10
 
 
 def from_json(data: dict[str, Any]) -> Column:
@@ -46,222 +43,6 @@ def from_json(data: dict[str, Any]) -> Column:
         key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "kind"
     }
     return kinds[data["kind"]](**values)
-
-
-# ------------------------------------------------------------------------------------------------------ numbers
-
-
-@dataclass(frozen=True)
-class Number(Column):
-    """Integers, decimals and dates through their empirical quantiles, uniform in [-1, 1].
-
-    Point masses and missing values are levels of a choice beside the number (0 = the number itself). Kept are at
-    most 1001 knots of the quantile function, each standing for ten rows or more; but the first and the last knot
-    are the true smallest and largest value, which may point at a person.
-    """
-
-    kind: ClassVar[str] = "number"
-    decimals: int | None
-    """Digits after the point; None without rounding."""
-    step: float
-    """What every value is a multiple of, 25 for weights in quarters of a hundred; 0 without rounding."""
-    knots: tuple[float, ...]
-    sampled: int
-    """Rows behind the knots; it says at which probabilities they stand."""
-    masses: tuple[float, ...]
-    missing: bool
-
-    @classmethod
-    def fit(cls, name: str, values: Numbers) -> Number:
-        """Point masses, rounding and quantiles of a column that holds at least one value."""
-        present = values.array[~values.missing]
-        distinct, counts = np.unique(present, return_counts=True)
-        heavy = (counts >= MASS * len(present)) | np.isinf(distinct)
-        free = present[~np.isin(present, distinct[heavy])] if heavy.any() else present
-        finite = present[np.isfinite(present)]
-        decimals = learn_decimals(finite)
-        step = learn_step(finite, decimals)
-        probabilities = knot_probabilities(len(free))
-        # Where every value is a point mass, the number is never read.
-        knots = _quantiles(free, probabilities) if len(free) else np.zeros(len(probabilities))
-        return cls(
-            name=name,
-            decimals=decimals,
-            step=step,
-            knots=tuple(_onto_steps(knots, decimals, step).tolist()),
-            sampled=len(free),
-            masses=tuple(float(value) for value in distinct[heavy]),
-            missing=bool(values.missing.any()),
-        )
-
-    @property
-    def choice_width(self) -> int:
-        extra = len(self.masses) + self.missing
-        return extra + 1 if extra else 0
-
-    @property
-    def has_number(self) -> bool:
-        return True
-
-    def encode(self, values: Values, random: np.random.Generator | None = None) -> Encoded:
-        assert isinstance(values, Numbers)
-        codes = np.zeros(len(values), dtype=np.uint16)
-        for code, mass in enumerate(self.masses, start=1):
-            codes[values.array == mass] = code
-        if self.missing:
-            codes[values.missing] = self.choice_width - 1
-        elif values.missing.any():
-            raise GannetError(f"column {self.name!r} holds missing values, but none were there in training; fill them")
-        free = codes == 0
-        numbers = np.zeros(len(values), dtype=np.float32)
-        numbers[free] = self._place(values.array[free], random)
-        return Encoded(codes if self.choice_width else None, numbers)
-
-    def _place(self, values: np.ndarray, random: np.random.Generator | None) -> np.ndarray:
-        """Where values lie among the quantiles, in [-1, 1].
-
-        A rounded value owns a stretch of them: its middle is taken, or a random place, so that the discriminator
-        cannot tell reals by their standing on a lattice.
-        """
-        half = self.step / 2
-        probabilities = knot_probabilities(self.sampled)
-        low = np.interp(values - half, self.knots, probabilities)
-        high = np.interp(values + half, self.knots, probabilities)
-        share = 0.5 if random is None else random.random(len(values))
-        return 2 * (low + share * (high - low)) - 1
-
-    def decode(self, encoded: Encoded, count: int, random: np.random.Generator) -> Values:
-        assert encoded.numbers is not None
-        places = (np.clip(encoded.numbers.astype(np.float64), -1, 1) + 1) / 2
-        values = np.interp(places, knot_probabilities(self.sampled), self.knots)
-        values = np.clip(_onto_steps(values, self.decimals, self.step), self.knots[0], self.knots[-1])
-        if encoded.codes is not None:
-            table = np.array([0.0, *self.masses, *([np.nan] if self.missing else [])])
-            values = np.where(encoded.codes == 0, values, table[encoded.codes])
-        return Numbers(values)
-
-    def describe(self, values: Values, form: Form) -> str:
-        assert isinstance(values, Numbers)
-        finite = values.array[np.isfinite(values.array)]
-        words = f"{noun(form, self.decimals)} {span(finite, form)}"
-        for mass in self.masses:
-            share = np.mean(values.array[~values.missing] == mass)
-            words += f", {share:.0%} are {spell_one(mass, form)}"
-        return words + missing_words(values, form)
-
-    def to_json(self) -> dict[str, Any]:
-        # JSON knows no infinity.
-        return {**super().to_json(), "masses": [repr(mass) for mass in self.masses]}
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "masses", tuple(float(mass) for mass in self.masses))
-
-
-def knot_probabilities(count: int) -> np.ndarray:
-    """Evenly spaced, and finer in the tails of large columns; each stands for `ROWS_PER_KNOT` rows or more."""
-    even = np.linspace(0, 1, max(2, min(KNOTS, count // ROWS_PER_KNOT)))
-    tail = ROWS_PER_KNOT / max(count, 1) * 2.0 ** np.arange(10)
-    tail = tail[tail < even[1]]
-    return np.concatenate([even[:1], tail, even[1:-1], 1 - tail[::-1], even[-1:]])
-
-
-def _quantiles(values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
-    """Quantiles that blend neighbouring values, so that no knot but the outermost is one row's own value."""
-    aside = np.where((probabilities == 0) | (probabilities == 1), 0.0, 0.25 / max(len(values) - 1, 1))
-    below, above = np.clip(probabilities - aside, 0, 1), np.clip(probabilities + aside, 0, 1)
-    return (np.quantile(values, below) + np.quantile(values, above)) / 2
-
-
-def learn_decimals(values: np.ndarray) -> int | None:
-    """The fewest digits after the point that write every value [n]; None beyond ten."""
-    if not len(values) or np.abs(values).max() > LARGEST_EXACT:
-        return None
-    # float32 data carries the rounding noise of its own type.
-    single = bool((values.astype(np.float32) == values).all())
-    tolerance = (2e-7 if single else 4e-16) * np.abs(values)
-    for decimals in range(11):
-        few = values[:1000]
-        if (np.abs(np.round(few, decimals) - few) <= tolerance[:1000]).all() and (
-            np.abs(np.round(values, decimals) - values) <= tolerance
-        ).all():
-            return decimals
-    return None
-
-
-def learn_step(values: np.ndarray, decimals: int | None) -> float:
-    """The largest step of which every value [n] is a multiple; 0 where there is no rounding."""
-    if decimals is None:
-        return 0.0
-    scaled = values * 10.0**decimals
-    if np.abs(scaled).max() > LARGEST_EXACT:
-        return 10.0**-decimals
-    return float(max(np.gcd.reduce(np.rint(scaled).astype(np.int64)), 1)) / 10.0**decimals
-
-
-def _onto_steps(values: np.ndarray, decimals: int | None, step: float) -> np.ndarray:
-    """Values [n] at their nearest multiples of `step`."""
-    if decimals is None:
-        return values
-    # Adding zero turns -0.0, which would be written so, into 0.0.
-    return np.round(np.rint(values / step) * step, decimals) + 0.0
-
-
-@dataclass(frozen=True)
-class Asked(Column):
-    """A number the generator is asked for: (value - mean) / scale, and whether it is missing."""
-
-    kind: ClassVar[str] = "asked"
-    decimals: int | None
-    mean: float
-    scale: float
-    low: float
-    high: float
-    missing: bool
-
-    @classmethod
-    def fit(cls, name: str, values: Numbers) -> Asked:
-        finite = values.array[np.isfinite(values.array)]
-        return cls(
-            name=name,
-            decimals=learn_decimals(finite),
-            mean=float(finite.mean()),
-            scale=float(finite.std()) or 1.0,
-            low=float(finite.min()),
-            high=float(finite.max()),
-            missing=not np.isfinite(values.array).all(),
-        )
-
-    @property
-    def choice_width(self) -> int:
-        return 2 if self.missing else 0
-
-    @property
-    def has_number(self) -> bool:
-        return True
-
-    def encode(self, values: Values, random: np.random.Generator | None = None) -> Encoded:
-        assert isinstance(values, Numbers)
-        gone = ~np.isfinite(values.array)
-        numbers = np.where(gone, 0.0, (values.array - self.mean) / self.scale).astype(np.float32)
-        return Encoded(gone.astype(np.uint16) if self.missing else None, numbers)
-
-    def decode(self, encoded: Encoded, count: int, random: np.random.Generator) -> Values:
-        assert encoded.numbers is not None
-        values = encoded.numbers.astype(np.float64) * self.scale + self.mean
-        if self.decimals is not None:
-            values = np.round(values, self.decimals) + 0.0
-        if encoded.codes is not None:
-            values = np.where(encoded.codes == 1, np.nan, values)
-        return Numbers(values)
-
-    def describe(self, values: Values, form: Form) -> str:
-        assert isinstance(values, Numbers)
-        finite = values.array[np.isfinite(values.array)]
-        return f"{noun(form, self.decimals)} {span(finite, form)}{missing_words(values, form)}"
-
-    def fields(self, form: Form) -> tuple[Field, ...]:
-        number = Field(self.name, None, self.mean, self.scale, self.low, self.high)
-        return (Field(f"{self.name} is missing", ("no", "yes")), number) if self.missing else (number,)
 
 
 # ------------------------------------------------------------------------------------------------------ choices

@@ -44,10 +44,15 @@ class Column(ABC):
         """Whether the column takes one number, after its choice block."""
 
     @property
+    def number_cuts(self) -> tuple[float, ...] | None:
+        """Where one distinct value of the number ends and the next begins (see `Block.cuts`); None for smooth ones."""
+        return None
+
+    @property
     def blocks(self) -> tuple[Block, ...]:
         """The column's features in the order of a sample."""
         choice = (Block("choice", self.choice_width),) if self.choice_width else ()
-        return choice + ((Block("numbers", 1),) if self.has_number else ())
+        return choice + ((Block("numbers", 1, self.number_cuts),) if self.has_number else ())
 
     @abstractmethod
     def encode(self, values: Values, random: np.random.Generator | None = None) -> Encoded:
