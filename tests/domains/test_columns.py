@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gannet.domains.columns import MOST_LEVELS, Choice, Constant, Identifier, fit, from_json
+from gannet.domains.columns import Choice, Constant, Identifier, Withheld, fit, from_json
+from gannet.domains.table_choice import MOST_LEVELS
 from gannet.domains.table_column import Encoded
 from gannet.domains.table_number import Asked, Number, knot_probabilities
 from gannet.domains.table_rounding import learn_decimals, learn_step
-from gannet.domains.table_stretches import place, pooled_cuts, read
+from gannet.domains.table_stretches import merged, nearest, place, pooled_cuts, read
 from gannet.domains.table_values import Form, Numbers, Spelling, Texts, spell, texts, understand
 from gannet.errors import GannetError
 from gannet.spec import Block, Spec
@@ -216,14 +218,143 @@ def test_categories_booleans_and_few_valued_numbers_come_back_exactly():
     np.testing.assert_array_equal(there_and_back(encoder, few).array, few.array)
 
 
-def test_a_hundred_thousand_levels_take_200_features_and_the_rare_ones_come_back_by_frequency():
-    codes = np.concatenate([np.arange(100_000), np.zeros(5_000, dtype=int), np.full(40_000, 70_000)])
-    column = Choice.fit("x", Texts(codes, [f"level {code}" for code in range(100_000)]))
-    assert column.choice_width == MOST_LEVELS
+@pytest.fixture(scope="module")
+def towns():
+    """100,000 levels over 200,000 rows, with prefixes as postcodes have; the later the name, the commoner."""
+    random = np.random.default_rng(0)
+    names = [f"{code:06d}" for code in random.permutation(100_000)]
+    codes = np.concatenate([np.arange(100_000), (100_000 * random.random(100_000) ** 3).astype(int)])
+    return Texts(random.permutation(codes), names)
+
+
+def test_a_hundred_thousand_levels_take_200_features_and_a_number_and_come_back_exactly(towns):
+    column = Choice.fit("x", towns)
+    assert column.choice_width == MOST_LEVELS and [block.kind for block in column.blocks] == ["choice", "numbers"]
+    for random in (None, np.random.default_rng(1)):
+        back = column.decode(column.encode(towns, random), len(towns), RANDOM)
+        assert (back.objects() == towns.objects()).all()
+
+
+def test_the_number_of_a_rare_level_is_uniform_and_keeps_beginnings_together(towns):
+    column = Choice.fit("x", towns)
+    encoded = column.encode(towns, np.random.default_rng(1))
+    rest = encoded.codes == MOST_LEVELS - 1
+    numbers = np.sort(encoded.numbers[rest])
+    assert np.abs(numbers - np.linspace(-1, 1, len(numbers))).max() < 0.01
+    place = dict(zip(towns.objects()[rest], encoded.numbers[rest], strict=True))
+    near = [number for text, number in place.items() if text.startswith("0421")]
+    assert len(near) > 80 and np.ptp(near) < 0.01
+
+
+def test_rare_levels_that_are_asked_for_as_one_come_back_by_their_frequency(towns):
+    column = replace(Choice.fit("x", towns), placed=False)
+    assert not column.has_number
     rare = Encoded(np.full(2_000, MOST_LEVELS - 1, dtype=np.uint16), None)
     drawn = column.decode(rare, 2_000, np.random.default_rng(0)).objects()
-    assert len(set(drawn)) > 1_900 and not set(drawn) & set(column.levels)
+    assert len(set(drawn)) > 1_500 and not set(drawn) & set(column.levels)
     assert (drawn == column.decode(rare, 2_000, np.random.default_rng(0)).objects()).all()
+
+
+def test_a_run_saved_before_rare_levels_had_a_number_is_read():
+    column = replace(Choice.fit("x", texts([f"t{index % 300}" for index in range(900)])), placed=False)
+    older = {"kind": "choice", "name": "x", "levels": list(column.levels), "rare": list(column.rare), "missing": False}
+    assert from_json({**older, "rare_counts": [3] * len(column.rare)}) == column
+
+
+# ------------------------------------------------------------------------------------------- too few rows to tell
+
+
+def test_a_category_of_too_few_rows_is_neither_kept_nor_shown_and_others_stand_in_by_their_shares():
+    values = texts(["a"] * 600 + ["b"] * 300 + ["Jane Doe"] * 4 + ["c"] * 5 + [None] * 91)
+    column = fit(form("text"), values, least=5)
+    assert set(column.levels) == {"a", "b", "c"} and "Jane Doe" not in json.dumps(column.to_json())
+    back = there_and_back(column, values).objects()
+    assert (back[:900] == values.objects()[:900]).all() and (back[904:] == values.objects()[904:]).all()
+    assert set(back[900:904]) <= {"a", "b", "c"}
+    many = column.encode(texts(["Jane Doe"] * 9_000), np.random.default_rng(0)).codes
+    assert np.bincount(many)[:2] / 9_000 == pytest.approx([600 / 905, 300 / 905], abs=0.02)
+    assert "1 in fewer than 5 rows not learned (drawn from the others)" in column.describe(values, form("text"))
+
+
+def test_of_very_many_levels_the_nearest_in_order_stands_in():
+    values = texts([f"{code:04d}" for code in range(1_000) for _ in range(5 if code % 2 else 2)])
+    column = Choice.fit("x", values, least=5)
+    assert len(column.levels) + len(column.rare) == 500
+    back = there_and_back(column, values).objects()
+    assert max(abs(int(new) - int(old)) for old, new in zip(values.objects(), back, strict=True)) == 1
+    # Of two neighbours the one with the longer common beginning.
+    assert column.decode(column.encode(texts(["0130"])), 1, RANDOM).objects()[0] == "0131"
+
+
+def test_numbers_of_too_few_rows_become_their_mean_or_their_neighbour():
+    values, counts = np.array([1.0, 2, 3, 10, 11, 12, 90]), np.array([50, 1, 50, 2, 2, 2, 1])
+    kept, rows = merged(values, counts, 5)
+    assert kept.tolist() == [1, 3, 11] and rows.sum() == counts.sum() and rows.min() >= 5
+    few = Numbers(np.repeat(values, counts))
+    column = Choice.fit("x", few, least=5)
+    assert column.levels == (1, 3, 11) and column.left_out == 4
+    back = there_and_back(column, few).array
+    assert set(back) == {1, 3, 11} and (back[few.array == 12] == 11).all()
+
+
+def test_an_odd_number_among_round_ones_is_not_kept_but_ages_are_all_but_the_oldest():
+    random = np.random.default_rng(0)
+    salaries = Numbers(np.append(random.integers(20, 90, 2_000) * 1_000.0, [31_417, 31_417, 44_444]))
+    column = Number.fit("x", salaries, least=5)
+    assert len(column.cuts) == 69 and not {31_417, 44_444} & set(column.values)
+    ages = Numbers(np.append(random.integers(18, 80, 500), [81, 84, 84, 85, 89, 93]).astype(float))
+    column = Number.fit("x", ages, least=5)
+    assert {*range(18, 80), 81}.issuperset(column.values[:-1]) and column.values[-1] == pytest.approx(87)
+    back = there_and_back(column, ages).array
+    np.testing.assert_array_equal(back[:500], ages.array[:500])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=80), st.integers(2, 7))
+def test_every_merged_number_stands_for_enough_rows_as_they_are_read(counts, least):
+    values, counts = np.cumsum(np.random.default_rng(len(counts)).random(len(counts)) + 0.01), np.array(counts)
+    kept, rows = merged(values, counts, least)
+    np.testing.assert_array_equal(np.bincount(nearest(values, kept), weights=counts), rows)
+    assert rows.min() >= min(least, counts.sum()) and (np.diff(kept) > 0).all()
+    assert kept[0] >= values[0] and kept[-1] <= values[-1]
+
+
+def test_the_outermost_knots_are_no_single_rows_values_unless_allowed_or_shared():
+    array = np.random.default_rng(0).normal(size=2_000)
+    blunt, sharp = Number.fit("x", Numbers(array), least=5).knots, Number.fit("x", Numbers(array)).knots
+    ordered = np.sort(array)
+    assert (sharp[0], sharp[-1]) == (ordered[0], ordered[-1])
+    assert blunt[0] == pytest.approx(ordered[:5].mean()) and blunt[-1] == pytest.approx(ordered[-5:].mean())
+    assert (np.diff(blunt) >= 0).all()
+    shared = np.append(array, np.full(30, 9.0))
+    assert Number.fit("x", Numbers(shared), least=5).knots[-1] == 9.0
+
+
+def test_booleans_keep_both_values_however_rare():
+    values = Numbers(np.array([0.0] * 999 + [1.0]))
+    assert fit(form("boolean"), values, least=5).levels == (0.0, 1.0)
+
+
+def test_texts_that_hardly_repeat_are_withheld_and_learned_on_request():
+    values = texts([f"n{index % 397}" for index in range(1_000)])
+    column = fit(form("text"), values, least=5)
+    assert isinstance(column, Withheld) and column.blocks == ()
+    assert there_and_back(column, values).missing.all()
+    with pytest.raises(GannetError, match="no value in 5 rows or more"):
+        fit(form("text"), values, wanted="category", least=5)
+    assert isinstance(fit(form("text"), values, wanted="category", least=1), Choice)
+
+
+def test_sentences_are_free_text_and_are_withheld_with_the_remedy():
+    values = texts([f"The patient of bed {index} slept well" for index in range(60)])
+    column = fit(form("text", "note"), values)
+    assert isinstance(column, Withheld)
+    said = column.describe(values, form("text", "note"))
+    assert "free text" in said and "drop=note" in said and "types=note=category" in said
+    assert isinstance(fit(form("text"), texts(["quite well today, thanks", "not so well today"] * 30)), Choice)
+
+
+# ------------------------------------------------------------------------------------------------- refusals
 
 
 def test_a_value_never_seen_is_refused_by_name_unless_rare_values_have_a_level():

@@ -93,7 +93,7 @@ def test_frames_arrays_and_pairs_are_claimed():
 
 def test_a_pandas_frame_comes_back_with_its_types_values_and_missing_values():
     frame = people()
-    result = opened(frame)
+    result = opened(frame, least=1)
     samples, condition = everything(result)
     assert condition is None and samples.dtype == torch.float32
     assert samples.shape == (COUNT, *result.domain.spec.shape)
@@ -167,7 +167,7 @@ def test_an_arrow_table_comes_back_as_arrow():
             "moment": pyarrow.array([index * 3600 for index in range(240)], pyarrow.timestamp("s", "UTC")),
         }
     )
-    result = opened(table, drop="n")
+    result = opened(table, drop="n", least=1)
     back = restored(result).decode(everything(result)[0])
     assert back.equals(table.drop_columns(["n"]))
 
@@ -175,7 +175,7 @@ def test_an_arrow_table_comes_back_as_arrow():
 def test_arrays_tensors_and_pairs_come_back_as_they_came():
     random = np.random.default_rng(0)
     samples, labels = random.normal(size=(300, 3)).astype(np.float32), random.integers(0, 3, 300)
-    result = opened(samples)
+    result = opened(samples, least=1)
     back = restored(result).decode(everything(result)[0])
     assert back.dtype == np.float32
     np.testing.assert_allclose(back, samples, atol=1e-5)
@@ -215,7 +215,7 @@ def test_a_file_is_written_back_in_the_spelling_it_came_in(tmp_path, ending):
     path = tmp_path / "in.csv"
     with path.open("w", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([["n", "d", "yes", "flag", "day", "zip", "text"], *csv_rows()])
-    result = opened(path)
+    result = opened(path, least=1)
     back = restored(result).decode(everything(result)[0])
     assert isinstance(back, pandas.DataFrame)
     kinds = {name: str(dtype) for name, dtype in back.dtypes.items()}
@@ -369,6 +369,50 @@ def test_a_table_that_lacks_a_column_is_not_encoded():
         domain.encode(people().drop(columns="age"))
 
 
+# ---------------------------------------------------------------------------------------------- categories of few rows
+
+
+def visits(count=2_000):
+    random = np.random.default_rng(0)
+    towns = random.choice(["Bern", "Graz", "Linz"], count).astype(object)
+    towns[[3, 99]], towns[200:206] = "Hinterwald", "Vorderwald"
+    town = pandas.Categorical(towns, ["Bern", "Graz", "Linz", "Hinterwald", "Vorderwald"])
+    grade = pandas.Categorical(random.choice(["low", "mid"], count), ["low", "mid", "high"], ordered=True)
+    return pandas.DataFrame({"town": town, "grade": grade, "age": random.integers(20, 80, count)})
+
+
+def test_a_category_of_fewer_than_five_rows_is_nowhere_in_the_state_unless_allowed():
+    result = opened(visits())
+    assert "Hinterwald" not in json.dumps(result.domain.state()) + json.dumps(result.domain.spec.to_json())
+    assert "Vorderwald" in json.dumps(result.domain.state())
+    assert "no category of fewer than 5 rows is learned or saved (least=5)" in result.found
+    assert any(line.startswith("town: ") and "1 in fewer than 5 rows not learned" in line for line in result.found)
+    back = restored(result).decode(everything(result)[0])
+    assert list(back["town"].cat.categories) == ["Bern", "Graz", "Linz", "Vorderwald"]
+    assert back["grade"].dtype == visits()["grade"].dtype
+    assert "Hinterwald" in json.dumps(opened(visits(), least=1).domain.state())
+
+
+@pytest.mark.parametrize(("count", "least"), [(20, 1), (60, 2), (300, 3), (499, 4), (2_000, 5)])
+def test_small_tables_learn_categories_of_fewer_rows(count, least):
+    towns = ["a"] * (count - 2 * least + 1) + ["kept"] * least + ["lost"] * (least - 1)
+    state = json.dumps(opened(pandas.DataFrame({"town": towns, "n": np.arange(count) % 7})).domain.state())
+    assert '"kept"' in state and '"lost"' not in state
+
+
+def test_a_threshold_below_one_is_refused():
+    with pytest.raises(GannetError, match="least: 0 rows"):
+        opened(people(), least=0)
+
+
+def test_a_condition_on_very_many_levels_has_no_number():
+    towns = [f"town {index % 400}" for index in range(2_400)]
+    result = opened(pandas.DataFrame({"town": towns, "n": np.arange(2_400) % 7}), condition="town")
+    samples, condition = everything(result)
+    assert condition.shape[1] == result.domain.spec.condition_width == 200
+    assert set(restored(result).decode(samples, condition)["town"]) <= set(towns)
+
+
 def test_the_state_holds_no_row():
     frame = people()
     frame["secret"] = np.random.default_rng(5).normal(size=COUNT)
@@ -420,7 +464,7 @@ def _kinds(spec):
 @pytest.mark.parametrize("name", ["adult_train", "penguins", "titanic", "compas_deidentified", "telco_churn"])
 def test_real_tables_come_back_as_the_text_they_were(tmp_path, name):
     path = REAL / f"{name}.csv.gz"
-    result = opened(path)
+    result = opened(path, least=1)
     (out,) = result.domain.write(restored(result).decode(everything(result)[0]), tmp_path / "out.csv")
     with gzip.open(path, "rt") as source, out.open() as copy:
         pairs = list(zip(csv.reader(source), csv.reader(copy), strict=True))

@@ -13,7 +13,7 @@ import numpy as np
 
 from gannet.domains.table_column import Column, Encoded, missing_words, noun, span, spell_one
 from gannet.domains.table_rounding import learn_decimals, learn_step, onto_steps
-from gannet.domains.table_stretches import MOST_STRETCHES, place, pooled_cuts, read
+from gannet.domains.table_stretches import MOST_STRETCHES, blunted, merged, nearest, place, pooled_cuts, read
 from gannet.domains.table_values import Form, Numbers, Values
 from gannet.errors import GannetError
 from gannet.spec import Field
@@ -25,6 +25,8 @@ KNOTS = 981
 ROWS_PER_KNOT = 10
 ROWS_PER_VALUE = 3
 """Distinct values are kept where there are at most 1024 of them, each held by this many rows on average."""
+MOST_SCARCE = 0.1
+"""And at most this share of the rows holds values of too few rows, which become their neighbours' mean."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Number(Column):
 
     Point masses and missing values are levels of a choice beside the number (0 = the number itself). A column of few
     distinct values keeps them, with the cuts between their stretches; a smooth one keeps at most 1001 knots, each
-    standing for ten rows or more; but the first and the last knot are the true smallest and largest value.
+    standing for ten rows or more, the first and the last for `least` rows.
     """
 
     kind: ClassVar[str] = "number"
@@ -53,8 +55,12 @@ class Number(Column):
     """Where in [-1, 1] one of `values` ends and the next begins."""
 
     @classmethod
-    def fit(cls, name: str, values: Numbers) -> Number:
-        """Point masses, rounding, and distinct values or quantiles of a column that holds at least one value."""
+    def fit(cls, name: str, values: Numbers, *, least: int = 1) -> Number:
+        """Point masses, rounding, and distinct values or quantiles of a column that holds at least one value.
+
+        The smallest and the largest value kept stand for `least` rows or more; so do those between them, unless they
+        are most of the column's steps.
+        """
         present = values.array[~values.missing]
         distinct, counts = np.unique(present, return_counts=True)
         heavy = (counts >= MASS * len(present)) | np.isinf(distinct)
@@ -63,16 +69,15 @@ class Number(Column):
         step = learn_step(finite, decimals)
         masses, missing = tuple(distinct[heavy].tolist()), bool(values.missing.any())
         light, rows = distinct[~heavy], counts[~heavy]
-        if len(light) <= MOST_STRETCHES and rows.sum() >= ROWS_PER_VALUE * len(light):
+        common = name, decimals, step
+        if _is_stepped(rows, _is_dense(light, step), least):
             # Where every value is a point mass, the number is never read.
             light, rows = (light, rows) if len(light) else (distinct[:1], counts[:1])
-            # 0.3 and 0.1 + 0.2 are one value where the column is rounded.
-            kept, which = np.unique(onto_steps(light, decimals, step), return_inverse=True)
-            cuts = pooled_cuts(np.bincount(which, weights=rows))
-            return cls(name, decimals, step, (), int(rows.sum()), masses, missing, tuple(kept.tolist()), cuts)
-        knots = _quantiles(np.repeat(light, rows), knot_probabilities(int(rows.sum())))
-        knots = onto_steps(knots, decimals, step)
-        return cls(name, decimals, step, tuple(knots.tolist()), int(rows.sum()), masses, missing)
+            kept, rows = _few(light, rows, decimals, step, least)
+            return cls(*common, (), int(rows.sum()), masses, missing, tuple(kept.tolist()), pooled_cuts(rows))
+        free = np.repeat(light, rows)
+        knots = _blunted(_quantiles(free, knot_probabilities(len(free))), free, least)
+        return cls(*common, tuple(onto_steps(knots, decimals, step).tolist()), len(free), masses, missing)
 
     @property
     def choice_width(self) -> int:
@@ -108,9 +113,7 @@ class Number(Column):
         cannot tell reals by their standing on a lattice.
         """
         if self.values is not None and self.cuts is not None:
-            kept = np.array(self.values)
-            nearest = np.searchsorted((kept[:-1] + kept[1:]) / 2, values)
-            return place(nearest, np.array(self.cuts), random)
+            return place(nearest(values, np.array(self.values)), np.array(self.cuts), random)
         half = self.step / 2
         probabilities = knot_probabilities(self.sampled)
         low = np.interp(values - half, self.knots, probabilities)
@@ -159,6 +162,40 @@ def knot_probabilities(count: int) -> np.ndarray:
     return np.concatenate([even[:1], tail, even[1:-1], 1 - tail[::-1], even[-1:]])
 
 
+def _is_stepped(rows: np.ndarray, dense: bool, least: int) -> bool:
+    """Whether a column of these rows per distinct value keeps its values; one of mostly scarce ones is smooth."""
+    repeats = len(rows) <= MOST_STRETCHES and rows.sum() >= ROWS_PER_VALUE * len(rows)
+    return bool(repeats and (dense or rows[rows < least].sum() <= MOST_SCARCE * rows.sum()))
+
+
+def _is_dense(values: np.ndarray, step: float) -> bool:
+    """Whether ascending values are most of the steps between the smallest and the largest: none of them is telling."""
+    return bool(step and len(values) and len(values) * 2 * step >= values[-1] - values[0])
+
+
+def _few(
+    values: np.ndarray, rows: np.ndarray, decimals: int | None, step: float, least: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Ascending values and their rows, on the steps of the column.
+
+    Each has `least` rows or more; or the outermost alone, where values are `_is_dense`.
+    """
+    if least > 1:
+        values, rows = (blunted if _is_dense(values, step) else merged)(values, rows, least)
+    # 0.3 and 0.1 + 0.2 are one value where the column is rounded.
+    kept, which = np.unique(onto_steps(values, decimals, step), return_inverse=True)
+    return kept, np.bincount(which, weights=rows).astype(np.int64)
+
+
+def _blunted(knots: np.ndarray, values: np.ndarray, least: int) -> np.ndarray:
+    """Knots whose first and last are no single row's value but the mean of the `least` smallest and largest [n]."""
+    inner = min(least, len(values))
+    low, high = float(values[:inner].mean()), float(values[-inner:].mean())
+    low = values[0] if values[inner - 1] == values[0] else low
+    high = values[-1] if values[-inner] == values[-1] else high
+    return np.concatenate([[low], np.clip(knots[1:-1], low, high), [high]])
+
+
 def _quantiles(values: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Quantiles that blend neighbouring values, so that no knot but the outermost is one row's own value."""
     aside = np.where((probabilities == 0) | (probabilities == 1), 0.0, 0.25 / max(len(values) - 1, 1))
@@ -179,15 +216,15 @@ class Asked(Column):
     missing: bool
 
     @classmethod
-    def fit(cls, name: str, values: Numbers) -> Asked:
-        finite = values.array[np.isfinite(values.array)]
+    def fit(cls, name: str, values: Numbers, *, least: int = 1) -> Asked:
+        finite = np.sort(values.array[np.isfinite(values.array)])
         return cls(
             name=name,
             decimals=learn_decimals(finite),
             mean=float(finite.mean()),
             scale=float(finite.std()) or 1.0,
-            low=float(finite.min()),
-            high=float(finite.max()),
+            low=float(finite[:least].mean()),
+            high=float(finite[-least:].mean()),
             missing=not np.isfinite(values.array).all(),
         )
 

@@ -70,6 +70,14 @@ class Rows:
     def __len__(self) -> int:
         return len(self.codes)
 
+    def encoded(self, indices: np.ndarray | slice = slice(None)) -> list[Encoded]:
+        """The chosen rows, column by column."""
+        codes, numbers = iter(self.codes[indices].T), iter(self.numbers[indices].T)
+        return [
+            Encoded(None if choice is None else next(codes), None if number is None else next(numbers))
+            for choice, number in zip(self.layout.choices, self.layout.numbers, strict=True)
+        ]
+
     def expand(self, indices: np.ndarray | slice = slice(None)) -> Tensor:
         """The chosen rows as features [n, width] float32, choices one-hot."""
         codes, numbers = self.codes[indices], self.numbers[indices]

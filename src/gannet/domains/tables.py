@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from gannet.domains import columns as encoders
 from gannet.domains import table_files as files
 from gannet.domains import table_preview as preview
-from gannet.domains.columns import Asked, Choice, Column, Encoded
+from gannet.domains.columns import Asked, Choice, Column, Encoded, Withheld
 from gannet.domains.domain import Domain, Opened, Subset
 from gannet.domains.table_frames import PandasShell, Raw, Shell, kind_of, shell_from_json, take, to_objects
 from gannet.domains.table_rows import Layout, RowDataset, Rows
@@ -45,6 +45,9 @@ FEWEST_ROWS, FEW_ROWS, ROWS_TO_SPARE = 3, 100, 200
 MOST_HELD_OUT = 5_000
 MANY_FEATURES = 2_000
 MOST_LINES = 40
+MOST_SHOWN = 100_000
+"""Rows behind the histograms of a preview."""
+LEAST = 5
 WIDEST_EMBEDDING = 128
 
 
@@ -79,6 +82,11 @@ class Tables(Domain):
         """Columns to leave out, parted by commas."""
         condition: str | None = None
         """Columns that samples can be asked for (--where), parted by commas: categories, booleans or numbers."""
+        least: int | None = None
+        """A category seen in fewer rows than this is neither learned nor saved; 1 allows all.
+
+        By default 5, in tables of fewer than 500 rows one for each hundred rows.
+        """
 
     def __init__(
         self,
@@ -117,13 +125,17 @@ class Tables(Domain):
         settled = [_settle(read.names[index], read.columns[index], wanted, read.shell is None) for index in kept]
         forms, values = [form for form, _, _ in settled], [column for _, column, _ in settled]
         remarks = {form.name: remark for form, _, remark in settled if remark}
-        columns = [_encoder(form, column, wanted, asked, remarks) for form, column in zip(forms, values, strict=True)]
+        least = _least(options.least, count)
+        columns = [
+            _encoder(form, column, wanted, asked, remarks, least) for form, column in zip(forms, values, strict=True)
+        ]
+        forms = [_told(form, column) for form, column in zip(forms, columns, strict=True)]
         shell = (read.shell or PandasShell(list(read.names))).select(kept)
         domain = cls(_spec(columns, forms, asked), shell, forms, columns, asked, read.delimiter, [])
         if not domain.layout.width:
             raise GannetError(f"{_title(source)}: no column can be learned (only constants and ids); check types=")
-        domain.histograms = domain._histograms(values)
         data = domain._dataset(values, np.random.default_rng([seed, 2]))
+        domain.histograms = domain._histograms(data.rows)
         order = np.random.default_rng([seed, 1]).permutation(count)
         spare = min(count // 10, MOST_HELD_OUT) if count >= ROWS_TO_SPARE else 0
         warnings = read.warnings + [f"column {name!r}: {remark}" for name, remark in remarks.items()]
@@ -132,7 +144,7 @@ class Tables(Domain):
             train=Subset(data, order[spare:]),
             holdout=Subset(data, order[:spare]) if spare else None,
             fingerprint=_fingerprint(forms, values),
-            found=domain._found(values, count, spare),
+            found=domain._found(values, count, spare, least),
             warnings=warnings + domain._doubts(values, data.rows, data.condition),
         )
 
@@ -143,14 +155,19 @@ class Tables(Domain):
         given = [self.columns[index].encode(values[index]) for index in self.given]
         return RowDataset(rows, self.condition_layout.pack(given, count) if given else None)
 
-    def _histograms(self, values: Sequence[Values]) -> list[preview.Histogram]:
-        shown = [index for index in self.free if self.columns[index].blocks][: preview.MOST_PANELS]
-        return [
-            preview.summarise(values[index], self.forms[index], as_levels=isinstance(self.columns[index], Choice))
-            for index in shown
-        ]
+    def _histograms(self, rows: Rows) -> list[preview.Histogram]:
+        """Of what was learned, not of what was read: no level that was left out is shown or saved."""
+        some = np.linspace(0, len(rows) - 1, min(len(rows), MOST_SHOWN)).astype(np.int64)
+        encoded, random = rows.encoded(some), np.random.default_rng(0)
+        panels: list[preview.Histogram] = []
+        for index, content in zip(self.free, encoded, strict=True):
+            column, form = self.columns[index], self.forms[index]
+            if column.blocks and len(panels) < preview.MOST_PANELS:
+                values = column.decode(content, len(some), random)
+                panels.append(preview.summarise(values, form, as_levels=isinstance(column, Choice)))
+        return panels
 
-    def _found(self, values: Sequence[Values], count: int, spare: int) -> list[str]:
+    def _found(self, values: Sequence[Values], count: int, spare: int, least: int) -> list[str]:
         lines = [f"table: {count:,} rows, {len(self.columns):,} columns as {self.layout.width:,} features"]
         if len(self.columns) <= MOST_LINES:
             for form, column, content in zip(self.forms, self.columns, values, strict=True):
@@ -162,6 +179,8 @@ class Tables(Domain):
                 kind = form.meaning if column.blocks else column.kind
                 groups.setdefault(kind, []).append(column.name)
             lines += [f"{kind}: {len(names):,} columns ({', '.join(names[:4])})" for kind, names in groups.items()]
+        if least > 1 and any(isinstance(column, Choice) for column in self.columns):
+            lines.append(f"no category of fewer than {least} rows is learned or saved (least={least})")
         return lines + ([f"held out for scores: {spare:,} rows"] if spare else [])
 
     def _doubts(self, values: Sequence[Values], rows: Rows, condition: Rows | None) -> list[str]:
@@ -174,14 +193,21 @@ class Tables(Domain):
         copies = len(rows) - _distinct_rows(values)
         if copies > 0.01 * len(rows):
             doubts.append(f"{copies:,} rows ({copies / len(rows):.0%}) are exact copies of others")
+        doubts += [
+            f"column {form.name!r}: {column.describe(content, form)}"
+            for form, content, column in zip(self.forms, values, self.columns, strict=True)
+            if isinstance(column, Withheld)
+        ]
         single = {
             form.name: int((content.counts == 1).sum())
             for form, content, column in zip(self.forms, values, self.columns, strict=True)
             if isinstance(content, Texts) and isinstance(column, Choice) and (content.counts == 1).any()
         }
-        if single:
-            names = ", ".join(f"{name} ({times:,})" for name, times in list(single.items())[:6])
+        names = ", ".join(f"{name} ({times:,})" for name, times in list(single.items())[:6])
+        if single and any(isinstance(column, Choice) and column.least == 1 for column in self.columns):
             doubts.append(f"categories seen in one row only can come out again, and may point at a person: {names}")
+        elif single:
+            doubts.append(f"categories seen in one row only are not learned; other rows stand in for them: {names}")
         return doubts
 
     # -------------------------------------------------------------------------------------------------- state
@@ -451,13 +477,33 @@ def _conform(raw: Raw, form: Form) -> Values:
     return raw.values
 
 
-def _encoder(form: Form, values: Values, wanted: dict[str, str], asked: list[str], remarks: dict[str, str]) -> Column:
+def _least(wanted: int | None, count: int) -> int:
+    """The fewest rows of a category that is learned."""
+    if wanted is not None and wanted < 1:
+        raise GannetError(f"least: {wanted} rows; say 1 to learn every category, or more")
+    if wanted is not None:
+        return wanted
+    return 1 if count < FEW_ROWS // 2 else min(LEAST, max(2, count // 100))
+
+
+def _told(form: Form, column: Column) -> Form:
+    """The form without those levels of a categorical type that are not learned; a scale in its order is kept whole."""
+    if form.categories is None or form.ordered or not isinstance(column, Choice) or column.least == 1:
+        return form
+    learned = {*column.levels, *column.rare}
+    return replace(form, categories=tuple(level for level in form.categories if level in learned))
+
+
+def _encoder(
+    form: Form, values: Values, wanted: dict[str, str], asked: list[str], remarks: dict[str, str], least: int
+) -> Column:
     _check_type(form, values, wanted.get(form.name))
     kind = wanted.get(form.name) or ("category" if form.categories is not None else None)
-    column = encoders.fit(form, values, wanted=kind, mixed=form.name in remarks)
+    column = encoders.fit(form, values, wanted=kind, mixed=form.name in remarks, least=least)
     if form.name in asked and isinstance(column, encoders.Number) and isinstance(values, Numbers):
-        return Asked.fit(form.name, values)
-    return column
+        return Asked.fit(form.name, values, least=least)
+    # A condition is told in words and numbers of the user's own: of the rare levels, that it is one of them.
+    return replace(column, placed=False) if form.name in asked and isinstance(column, Choice) else column
 
 
 def _check_type(form: Form, values: Values, kind: str | None) -> None:
