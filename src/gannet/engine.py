@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -84,18 +84,7 @@ class Engine:
         self.fresh, self.beginnings = fresh, 1
         self.batch = recipe.batch_size
         self.micro_batch = recipe.micro_batch or self.batch
-        self.networks = nn.ModuleDict(networks).to(self.device)
-        recipe.bind(self.networks)
-        self.averages = nn.ModuleDict(
-            {name: copy.deepcopy(self.networks[name]).requires_grad_(False).eval() for name in recipe.averaged}
-        )
-        self.weights = {
-            player: FlatWeights({name: self.networks[name] for name in names})
-            for player, names in recipe.players.items()
-        }
-        self.optimisers = {player: recipe.optimiser([weights.vector]) for player, weights in self.weights.items()}
-        self.buffers = list(self.networks.buffers())
-        self.followed = [self._pair(name) for name in recipe.averaged]
+        self._seat(networks)
         self.orders = [Order(len(train), seed, "turn", index) for index in range(len(recipe.turns))]
         self.observed = Order(len(holdout), seed, "holdout") if holdout is not None else None
         self.seen, self.skipped, self.bad_in_a_row = 0, 0, 0
@@ -108,8 +97,24 @@ class Engine:
         self.updates: dict[str, float] = {}
         self.kept: dict[str, dict[str, Tensor]] | None = None
         self.tally = Tally()
-        self.moving: str | None = None
+        self.overruled: dict[str, Any] = {}
         self.notes: list[str] = []
+
+    def _seat(self, networks: Mapping[str, nn.Module]) -> None:
+        """Take the networks into play: averages, one vector of weights and one optimiser a player."""
+        self.networks = nn.ModuleDict(networks).to(self.device)
+        self.recipe.bind(self.networks)
+        self.averages = nn.ModuleDict(
+            {name: copy.deepcopy(self.networks[name]).requires_grad_(False).eval() for name in self.recipe.averaged}
+        )
+        self.weights = {
+            player: FlatWeights({name: self.networks[name] for name in names})
+            for player, names in self.recipe.players.items()
+        }
+        self.optimisers = {player: self.recipe.optimiser([own.vector]) for player, own in self.weights.items()}
+        self.buffers = list(self.networks.buffers())
+        self.followed = [self._pair(name) for name in self.recipe.averaged]
+        self.moving: str | None = None
 
     # -- playing ------------------------------------------------------------------------------------------------
 
@@ -287,8 +292,8 @@ class Engine:
                 for group, tensors in self.tensors().items()
             }
         decision = None if self.watcher is None else self.watcher.look(self.seen, self.total, look, best=best)
-        # The best is what a remedy returns to, so a remedy never follows a best score.
-        assert not best or decision is None or decision.action not in ("roll back", "begin anew")
+        # The best is what a remedy returns to, so no return follows one; before the first step nothing is lost.
+        assert not best or decision is None or self.seen == 0 or decision.action not in ("roll back", "begin anew")
         self._obey(decision)
         self.save(best=best)
 
@@ -298,6 +303,10 @@ class Engine:
         """Do what the watcher asks, and write down why."""
         if decision is None:
             return
+        if decision.settings:
+            self._overrule(decision.settings)
+        if decision.player is not None:
+            self._thaw(decision.player)
         if decision.action == "begin anew" and self.fresh is not None:
             self._begin_anew(self.fresh(self.beginnings))
         elif decision.action in ("roll back", "begin anew"):
@@ -309,6 +318,23 @@ class Engine:
         self.notes.append(f"{decision.finding}: {decision.reason}")
         if self.run is not None:
             self.run.log({"event": "referee", "seen": self.seen, **asdict(decision)})
+
+    def _overrule(self, settings: Mapping[str, Any]) -> None:
+        """Play on with these settings. A larger batch is gathered from pieces of the size that was asked for."""
+        self.recipe.overrule(settings)
+        self.overruled.update(settings)
+        if "batch_size" in settings:
+            self.batch = min(self.recipe.batch_size, len(self.train))
+        networks = dict(self.networks.items())
+        if "discriminator_size" in settings and self.fresh is not None:
+            drawn = self.fresh(self.beginnings)
+            networks.update({name: drawn[name] for name in drawn if name not in self.recipe.averaged})
+        self._seat(networks)
+
+    def _thaw(self, player: str) -> None:
+        """A new optimiser over the weights as they stand: whatever had detached the old one is gone."""
+        self.optimisers[player] = self.recipe.optimiser([self.weights[player].vector])
+        self.moving = None
 
     @torch.no_grad()
     def _begin_anew(self, networks: dict[str, nn.Module]) -> None:
@@ -408,11 +434,14 @@ class Engine:
             "firmness": self.recipe.firmness,
             "ended": self.ended,
             "beginnings": self.beginnings,
+            "overruled": self.overruled,
             "watcher": None if self.watcher is None else self.watcher.state(),
         }
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
         """The inverse of `tensors` and `state`: the game stands exactly where it stood."""
+        if overruled := state.get("overruled"):
+            self._overrule(overruled)
         self._load(tensors)
         self.seen, self.skipped = state["seen"], state["skipped"]
         self.bad_in_a_row, self.skipped_lately = state["bad_in_a_row"], state["skipped_lately"]

@@ -110,9 +110,12 @@ class Session:
                 player: sum(weight.numel() for name in names for weight in networks[name].parameters())
                 for player, names in recipe.players.items()
             }
-            foreseen = foresee(examine.sight, count=len(self.opened.train), batch=recipe.batch_size, weights=weights)
+            count = len(self.opened.train)
+            foreseen = foresee(examine.sight, count=count, weights=weights)
+            # A batch of all there is cannot be larger.
+            doubts = [doubt for doubt in recipe.doubts() if doubt.knob != "batch_size" or recipe.batch_size < count]
             remedies = self.settings["request"].get("remedies", True)
-            watcher = Referee(remedies=remedies, foreseen=[*recipe.doubts(), *foreseen])
+            watcher = Referee(remedies=remedies, foreseen=foreseen, doubts=doubts)
         return Engine(
             recipe,
             networks,

@@ -10,8 +10,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Action = Literal["note", "soften", "restore", "roll back", "begin anew", "stop"]
-"""`restore` takes back part of an earlier softening; `begin anew` replaces the networks by freshly drawn ones."""
+Action = Literal["note", "soften", "restore", "overrule", "thaw", "roll back", "begin anew", "stop"]
+"""`restore` takes back part of an earlier softening; `overrule` plays on with other settings than were asked for;
+`thaw` gives a player that no longer moves a new optimiser; `begin anew` replaces the networks by freshly drawn ones."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,10 @@ class Decision:
     """Factor on every player's learning rate from now on."""
     firmness: float = 1.0
     """Factor on what calms the discriminator (penalty weight, augmentation) from now on."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Knob of the recipe -> the value it has from now on, whatever was asked for."""
+    player: str | None = None
+    """Whom a thaw is for."""
 
 
 class Watcher(ABC):

@@ -4,7 +4,8 @@ import json
 from dataclasses import replace
 
 from gannet.diagnostics import Referee
-from gannet.diagnostics.referee import MOST_RETURNS, PATIENCE, WARM
+from gannet.diagnostics.referee import MOST_RETURNS, MOST_THAWS, PATIENCE, WARM
+from gannet.recipes.recipe import Doubt
 from gannet.watch import Decision, Look, Pulse
 
 LOOK = Look(
@@ -116,3 +117,66 @@ def test_a_game_of_a_few_steps_is_not_judged_by_its_samples() -> None:
     referee = Referee()
     for index in range(20):
         assert referee.look(index * 10, 200, replace(LOOK, score=1.0), best=False) is None
+
+
+# ------------------------------------------------------------------------------------------ before the first step
+
+GAMMA = Doubt("gamma", None, "gamma=0 switches the penalty off")
+
+
+def test_a_doubtful_setting_is_told_and_overruled_before_the_first_step() -> None:
+    decision = Referee(doubts=[GAMMA], foreseen=["50 training samples are few"]).look(0, 1000, LOOK, best=True)
+    assert decision is not None and decision.action == "overrule" and decision.settings == {"gamma": None}
+    assert "gamma=0" in decision.reason and "instead" in decision.reason and "few" in decision.reason
+
+
+def test_without_remedies_a_doubtful_setting_is_only_told() -> None:
+    decision = Referee(remedies=False, doubts=[GAMMA]).look(0, 1000, LOOK, best=True)
+    assert decision is not None and decision.action == "note" and not decision.settings
+    assert "gamma=0" in decision.reason and "instead" not in decision.reason
+
+
+def test_a_generator_that_does_not_hear_its_noise_is_drawn_anew_before_the_first_step() -> None:
+    deaf = replace(LOOK, variety=0.001)
+    decision = Referee().look(0, 1000, deaf, best=True)
+    assert decision is not None and decision.action == "begin anew" and "one sample" in decision.reason
+    told = Referee(remedies=False).look(0, 1000, deaf, best=True)
+    assert told is not None and told.action == "note"
+    assert Referee().look(0, 1000, replace(LOOK, variety=0.5), best=True) is None
+
+
+# ------------------------------------------------------------------------------------------------------- in the game
+
+
+def frozen(gradient: float) -> Pulse:
+    return Pulse(0, 1000, 0.6, {"discriminator/gradient_norm": gradient}, {"discriminator": 0.0, "generator": 0.01}, 0)
+
+
+def test_a_player_that_has_gradients_and_does_not_move_is_thawed_a_few_times_and_then_only_told() -> None:
+    referee = Referee()
+    decisions = [referee.pulse(frozen(2.0)) for _ in range(20)]
+    acts = [decision for decision in decisions if decision is not None]
+    assert decisions[0] is None and [act.action for act in acts] == ["thaw"] * MOST_THAWS + ["note"]
+    assert all(act.player == "discriminator" and act.learning_rate == 1 for act in acts[:MOST_THAWS])
+
+
+def test_a_player_without_gradients_is_told_since_no_optimiser_could_move_it() -> None:
+    referee = Referee()
+    acts = [act for act in (referee.pulse(frozen(0.0)) for _ in range(5)) if act is not None]
+    assert [act.action for act in acts] == ["note"] and "no gradient" in acts[0].reason
+
+
+def swinging(coverage: float, rise: float) -> list[Decision | None]:
+    """A settled game whose score rises `rise` times, with this coverage beside it."""
+    referee, best, decisions = warm(Referee()), float("inf"), []
+    for index, score in enumerate([*falling(12), 0.2 * rise, 0.2 * rise]):
+        look = replace(LOOK, score=score, coverage=coverage if score > best else 0.9)
+        decisions.append(referee.look(index * 100, 1400, look, best=score < best))
+        best = min(best, score)
+    return decisions
+
+
+def test_a_score_that_swings_alone_is_no_collapse_unless_it_doubles_or_coverage_falls_with_it() -> None:
+    assert swinging(coverage=0.88, rise=1.6) == [None] * 14
+    assert any(act is not None and act.finding == "collapse" for act in swinging(coverage=0.88, rise=3.0))
+    assert any(act is not None and act.finding in ("collapse", "worsening") for act in swinging(coverage=0.7, rise=1.6))

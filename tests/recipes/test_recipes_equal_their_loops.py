@@ -229,7 +229,7 @@ def test_r3gan_doubts_settings_that_are_known_to_end_badly_and_no_others() -> No
     def doubts(**knobs) -> list[str]:
         recipe = R3GAN(**knobs)
         recipe.build(Spec("points", (2,)), size=0.5, count=100, holdout=0)
-        return recipe.doubts()
+        return [doubt.told for doubt in recipe.doubts()]
 
     assert doubts() == doubts(gamma=1.0) == doubts(learning_rate=5e-3) == []
     assert "gamma=0" in doubts(gamma=0.0)[0] and "learning_rate=0.2" in doubts(learning_rate=0.2)[0]

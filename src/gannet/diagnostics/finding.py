@@ -14,11 +14,13 @@ class Finding:
     name: str
     told: str
     """One sentence with its figures."""
-    remedy: Literal["note", "soften", "roll back"]
+    remedy: Literal["note", "soften", "thaw", "roll back"]
     learning_rate: float = 0.5
     firmness: float = 1.0
     urgent: bool = False
     """Whether it cannot wait for an earlier remedy to show its effect."""
+    player: str | None = None
+    """Who stands still."""
 
 
 class Streak:

@@ -1,6 +1,6 @@
 """What can be seen coming before the first step: data that is too little or says nothing, players that cannot match.
 
-`foresee(sight, count=..., batch=..., weights=...)` -> sentences; none where nothing is wrong.
+`foresee(sight, count=..., weights=...)` -> sentences; none where nothing is wrong. Settings are doubted by the recipe.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from gannet.diagnostics.look import Sight
 FEW = 200
 DISTINCT = 0.2
 """Share of different samples below which the data repeats itself."""
-SMALL_BATCH = 8
 MISMATCH = 10.0
 """How many times larger one player may be than another."""
 COVERED = 0.85
@@ -24,7 +23,7 @@ INFORMED = 0.1
 """How far labels of neighbours must agree beyond chance, on the way from chance to always."""
 
 
-def foresee(sight: Sight, *, count: int, batch: int, weights: Mapping[str, int]) -> list[str]:
+def foresee(sight: Sight, *, count: int, weights: Mapping[str, int]) -> list[str]:
     """Sentences on what is likely to go wrong.
 
     `sight` holds training and held-out features and classes, `count` is the number of training samples, `weights` the
@@ -36,8 +35,6 @@ def foresee(sight: Sight, *, count: int, batch: int, weights: Mapping[str, int])
     distinct = len(torch.unique(sight.train, dim=0)) / len(sight.train)
     if distinct < DISTINCT:
         told.append(f"only {distinct:.0%} of the training samples differ from each other: the data repeats itself")
-    if batch < SMALL_BATCH:
-        told.append(f"a batch of {batch} is small: the game will be noisy; 32 or more is usual")
     large, small = max(weights, key=lambda name: weights[name]), min(weights, key=lambda name: weights[name])
     if weights[large] > MISMATCH * weights[small]:
         ratio = weights[large] / weights[small]

@@ -8,7 +8,7 @@ to the best model with a quarter of the learning rate and a calmer discriminator
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from gannet.diagnostics.equilibrium import EquilibriumWatch
 from gannet.diagnostics.finding import Finding
@@ -20,6 +20,7 @@ from gannet.watch import Action, Decision, Look, Pulse, Watcher
 
 MOST_RETURNS = 4
 MOST_SOFTENINGS = 4
+MOST_THAWS = 3
 PATIENCE = 2
 """Looks after a remedy during which the game is left alone."""
 MOST_RESTORED = 2
@@ -31,19 +32,34 @@ LEARNED = 0.5
 """A best score below this share of the first has been earned; only then can a game have converged."""
 HARDLY = 0.8
 """A best score above this share of the first is nothing to return to: the game begins anew."""
+ONE_SAMPLE = 0.05
+"""Variety of the very first samples at which the generator does not hear its noise; freshly drawn networks, which
+spread their inputs, have an order of magnitude more."""
+
+
+class Doubt(Protocol):
+    """A setting that is known to end badly: a sentence, and what to play with instead."""
+
+    @property
+    def knob(self) -> str: ...
+    @property
+    def instead(self) -> Any: ...
+    @property
+    def told(self) -> str: ...
 
 
 class Referee(Watcher):
     """The watcher of every run."""
 
-    def __init__(self, *, remedies: bool = True, foreseen: Sequence[str] = ()) -> None:
-        """`foreseen`: sentences on what is likely to go wrong, told at the first look (see `foresight`)."""
-        self.remedies, self.foreseen = remedies, list(foreseen)
+    def __init__(self, *, remedies: bool = True, foreseen: Sequence[str] = (), doubts: Sequence[Doubt] = ()) -> None:
+        """`foreseen`: what is likely to go wrong, told at the first look (see `foresight`); `doubts`: settings that are
+        told, too, and overruled."""
+        self.remedies, self.foreseen, self.doubts = remedies, list(foreseen), list(doubts)
         self.score = ScoreWatch()
         self.variety, self.equilibrium = VarietyWatch(), EquilibriumWatch()
         self.stability, self.overfitting = StabilityWatch(), OverfittingWatch()
         self.returns, self.softenings, self.looks, self.quiet_until = 0, 0, 0, 0
-        self.pulses, self.calm, self.restored, self.owed = 0, 0, 0, 1.0
+        self.pulses, self.calm, self.restored, self.owed, self.thaws = 0, 0, 0, 1.0, 0
         self.first: float | None = None
         self.told: list[str] = []
 
@@ -58,10 +74,25 @@ class Referee(Watcher):
             self.score.floor = look.ceiling
         self.looks += 1
         self.first = look.score if self.first is None else self.first
-        if self.looks == 1 and self.foreseen:
+        if self.looks == 1:
             self._watch(seen / total, look, best=best)
-            return Decision("note", "foreseen", "; ".join(self.foreseen))
+            return self._before_the_first_step(look) if seen == 0 else None
         return self._judge(seen / total, look, best=best)
+
+    def _before_the_first_step(self, look: Look) -> Decision | None:
+        """What can be known now is told and put right now, when it costs nothing."""
+        settings = {doubt.knob: doubt.instead for doubt in self.doubts} if self.remedies else {}
+        told = [doubt.told for doubt in self.doubts] + self.foreseen
+        action: Action = "overrule" if settings else "note"
+        if settings:
+            told.append("played with " + ", ".join(_setting(*each) for each in settings.items()) + " instead")
+        if look.variety is not None and look.variety < ONE_SAMPLE:
+            told.append(f"the generator gives one sample for every noise (variety {look.variety:.2f} of real)")
+            if self.remedies:
+                told[-1] += "; it is drawn anew"
+                action = "begin anew"
+                self.score.forget()
+        return Decision(action, "foreseen", "; ".join(told), settings=settings) if told else None
 
     def _judge(self, share: float, look: Look, *, best: bool) -> Decision | None:
         findings = self._watch(share, look, best=best)
@@ -88,7 +119,8 @@ class Referee(Watcher):
     def _score_finding(self, look: Look) -> Finding | None:
         trend = self.score.add(look.score)
         best, last = self.score.best, look.score
-        if trend is None:
+        if trend is None or not (self.score.beyond_doubt() or self.variety.stands_by(look)):
+            # A score that stands alone may only swing; real collapses take variety with them, or go beyond twice.
             return None
         told = f"the sample score rose to {last:.3g}, {last / max(best, 1e-12):.1f} times its best {best:.3g}"
         return Finding("collapse", told, "roll back") if trend == "collapse" else Finding("worsening", told, "soften")
@@ -100,9 +132,11 @@ class Referee(Watcher):
         findings = [finding for finding in found if finding is not None]
         if not findings:
             return None
-        finding = min(findings, key=lambda each: ("roll back", "soften", "note").index(each.remedy))
+        finding = min(findings, key=lambda each: ("roll back", "thaw", "soften", "note").index(each.remedy))
         if not self.remedies or finding.remedy == "note":
             return self._note(finding)
+        if finding.player is not None:
+            return self._thaw(finding, finding.player)
         if self.looks < self.quiet_until and not finding.urgent:
             return self._note(finding)
         if finding.remedy == "soften":
@@ -143,6 +177,15 @@ class Referee(Watcher):
             "soften", finding.name, finding.told, learning_rate=finding.learning_rate, firmness=finding.firmness
         )
 
+    def _thaw(self, finding: Finding, player: str) -> Decision | None:
+        """A new optimiser, a few times; the game itself has done nothing wrong and is not softened."""
+        if self.thaws >= MOST_THAWS:
+            return self._note(finding)
+        self.thaws += 1
+        self.stability.restart()
+        told = f"{finding.told}; its optimiser is made anew"
+        return Decision("thaw", finding.name, told, player=player)
+
     def _restore(self, best: bool) -> Decision | None:
         """After some calm, half of the lost learning rate comes back: a fault that has passed should leave no mark."""
         self.calm += best
@@ -177,6 +220,7 @@ class Referee(Watcher):
             "pulses": self.pulses,
             "calm": self.calm,
             "restored": self.restored,
+            "thaws": self.thaws,
             "owed": self.owed,
             "first": self.first,
         }
@@ -190,4 +234,8 @@ class Referee(Watcher):
         self.returns, self.softenings = state["returns"], state["softenings"]
         self.looks, self.quiet_until, self.told = state["looks"], state["quiet_until"], list(state["told"])
         self.calm, self.restored, self.owed = state["calm"], state["restored"], state["owed"]
-        self.first, self.pulses = state["first"], state["pulses"]
+        self.first, self.pulses, self.thaws = state["first"], state["pulses"], state.get("thaws", 0)
+
+
+def _setting(knob: str, value: Any) -> str:
+    return f"{knob}={'its own choice' if value is None else value}"

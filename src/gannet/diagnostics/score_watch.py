@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 SUDDEN, DRIFTED = math.log(1.4), math.log(1.75)
 """How far above the best two scores in a row must lie: after a fast rise, and after a slow one."""
+TWICE = math.log(2)
 FAST = 6
 """Evaluations within which a rise counts as fast."""
 NOISE = 3.0
@@ -56,6 +57,10 @@ class ScoreWatch:
     def best_at(self) -> int:
         """How many scores came before the best."""
         return self.logs.index(min(self.logs))
+
+    def beyond_doubt(self) -> bool:
+        """Whether the last two scores both lie above twice the best: what a collapse is by its usual definition."""
+        return min(self.logs[-2:]) - self._best(self.logs[:-2]) > TWICE
 
     def settled(self, share: float = 0.5, least: int = 10) -> bool:
         """Whether the last `share` of the scores (at least `least`) brought nothing beyond noise."""

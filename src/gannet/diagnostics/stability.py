@@ -20,6 +20,8 @@ JUMP = 20.0
 LARGE_STEP = 0.2
 """Share of its weights by which no player should move in one step."""
 NOT_FINITE = 3
+STILL = 2
+"""Pulses without any movement: an optimiser that has a gradient moves every weight at every step."""
 LEAP, BEYOND = 0.05, 10.0
 """A change of the size of all weights between two pulses that no training makes: this share, and this many times the
 usual change."""
@@ -45,9 +47,9 @@ class StabilityWatch(Watch):
             player, share = next(iter(leaps.items()))
             told = f"the size of the {player}'s weights changed by {share:.0%} at once, which no training does"
             return Finding("instability", told, "roll back", learning_rate=1.0, urgent=True)
-        if self.still.add(any(update == 0 for update in pulse.updates.values())) >= 3:
-            player = next(player for player, update in pulse.updates.items() if update == 0)
-            return Finding("not learning", f"the {player}'s weights no longer move", "note")
+        still = [player for player, update in pulse.updates.items() if update == 0]
+        if self.still.add(bool(still)) >= STILL:
+            return self._stands_still(still[0], pulse)
         large = {player: update for player, update in pulse.updates.items() if update > LARGE_STEP}
         if self.large.add(bool(large)) >= 3:
             player = next(iter(large))
@@ -59,6 +61,13 @@ class StabilityWatch(Watch):
             told = f"the {player}'s gradients are {times:.0f} times what they were"
             return Finding("instability", told, "soften", firmness=2.0)
         return None
+
+    @staticmethod
+    def _stands_still(player: str, pulse: Pulse) -> Finding:
+        told = f"the {player}'s weights no longer move"
+        if not pulse.means.get(f"{player}/gradient_norm", 0.0) > 0:
+            return Finding("not learning", f"{told}: it gets no gradient", "note")
+        return Finding("not learning", f"{told}, though it has a gradient", "thaw", player=player)
 
     def _jumps(self, pulse: Pulse) -> dict[str, float]:
         jumps = {}

@@ -14,6 +14,8 @@ from gannet.watch import Look
 
 FALLEN = 0.7
 """Share of its best below which a reading has fallen."""
+WITNESS = 0.85
+"""Share of its best below which a reading bears out a collapse: half of the way to `FALLEN`."""
 WORTH = 0.3
 """A reading below this has nothing to fall from yet."""
 REPEATS = 0.2
@@ -25,6 +27,8 @@ LATE = 0.5
 """Share of a run until which a class may still come: classes have been seen to follow one another."""
 MOSTLY = 0.6
 """Coverage of the middle class from which on a class that is not covered stands out."""
+NOTHING = 0.05
+"""Variety at which samples are one sample: that is no early stage of training, whatever share of the run is done."""
 ONE_PICTURE = 0.3
 """Variety, within a class or at all, at which samples are almost one sample."""
 
@@ -48,7 +52,8 @@ class VarietyWatch(Watch):
             told = f"{name} of the samples fell to {values[name]:.2f} of real, from {self.best[name]:.2f}"
             return Finding("lost variety", told, "roll back")
         thin, name = self._thinnest(look)
-        if self.alike.add(share > EARLY and (thin < ONE_PICTURE or look.repeats > REPEATS)) >= 2:
+        alike = share > EARLY and (thin < ONE_PICTURE or look.repeats > REPEATS)
+        if self.alike.add(alike or look.variety < NOTHING) >= 2:
             where = f" within {name!r}" if name else ""
             told = f"samples are nearly alike{where}: variety {thin:.2f} of real, {look.repeats:.0%} repeat another"
             return Finding("lost variety", told, "roll back")
@@ -56,6 +61,16 @@ class VarietyWatch(Watch):
         if self.missed.add(share > LATE and missing is not None) >= 3:
             return Finding("missing class", f"hardly any sample covers {missing!r}", "note")
         return None
+
+    def stands_by(self, look: Look) -> bool:
+        """Whether the samples themselves bear out a rise of the score: less variety or coverage than they had.
+
+        True where they were never measured, since nothing then speaks against the score.
+        """
+        if not self.best or look.variety is None or look.coverage is None:
+            return True
+        values = {"variety": look.variety, "coverage": look.coverage}
+        return any(values[name] < WITNESS * best for name, best in self.best.items())
 
     @staticmethod
     def _thinnest(look: Look) -> tuple[float, str]:

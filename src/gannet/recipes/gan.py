@@ -67,6 +67,7 @@ class GAN(Recipe):
             holdout=holdout,
             family=self.family,
             augment=self.augment,
+            discriminator_size=self.discriminator_size,
             lecam=self.lecam,
         )
 

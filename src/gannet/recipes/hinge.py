@@ -66,6 +66,7 @@ class Hinge(Recipe):
             normalise=False,
             spectral=True,
             augment=self.augment,
+            discriminator_size=self.discriminator_size,
             lecam=self.lecam,
         )
 

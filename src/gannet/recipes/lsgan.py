@@ -68,6 +68,7 @@ class LSGAN(Recipe):
             holdout=holdout,
             family=self.family,
             augment=self.augment,
+            discriminator_size=self.discriminator_size,
             lecam=self.lecam,
         )
 

@@ -26,17 +26,21 @@ def game_networks(
     spectral: bool = False,
     augment: Mode = "none",
     lecam: float | None = None,
+    discriminator_size: float = 1.0,
 ) -> dict[str, nn.Module]:
     """The default generator and judge for data of this spec: what a recipe that is only a game plays with.
 
     `family` is for pictures; flat data takes perceptrons. `normalise=False` keeps batch statistics out of the
     discriminator (gradient penalties are per sample); `spectral` bounds every layer of the discriminator by its
-    largest singular value (Miyato et al. 2018); `lecam` is the weight of that regulariser.
+    largest singular value (Miyato et al. 2018); `lecam` is the weight of that regulariser; `discriminator_size` is in
+    units of the generator's.
     """
     pictures = len(spec.shape) == 3
-    generator, discriminator = default_pair(
-        spec, size=size, latent=latent, family=family if pictures else None, normalise=normalise
-    )
+    chosen = family if pictures else None
+    generator, discriminator = default_pair(spec, size=size, latent=latent, family=chosen, normalise=normalise)
+    if discriminator_size != 1:
+        own = size * discriminator_size
+        _, discriminator = default_pair(spec, size=own, latent=latent, family=chosen, normalise=normalise)
     if spectral:
         for module in discriminator.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

@@ -8,7 +8,7 @@ schedules are told in shares of the run, so that a ten-minute run has the shape 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -19,13 +19,11 @@ from gannet.augment import Mode as Augmenting
 from gannet.losses import relativistic, zero_centred
 from gannet.recipes.penalty_weight import PenaltyWeight
 from gannet.recipes.pieces import cosine, game_networks
-from gannet.recipes.recipe import Pace, Recipe, Terms, Turn
+from gannet.recipes.recipe import MANY_TIMES, Doubt, Pace, Recipe, Terms, Turn
 from gannet.spec import Spec
 
 LEAST_GAMMA = 0.1
 """Where a self-chosen weight begins in a game that had to be softened."""
-MANY_TIMES = 10
-"""The usual learning rate times this is more than any data has been seen to bear."""
 
 
 @dataclass(kw_only=True)
@@ -64,6 +62,7 @@ class R3GAN(Recipe):
     """Augmentation in front of the discriminator: none, auto, fixed or adaptive (pictures only)."""
 
     usual_rate: float = field(init=False, repr=False, default=0.0)
+    suited_rate: float | None = field(init=False, repr=False, default=None)
     resolved_rate: float = field(init=False, repr=False, default=0.0)
     target_lead: float | None = field(init=False, repr=False, default=None)
 
@@ -100,19 +99,27 @@ class R3GAN(Recipe):
             family=self.family,
             normalise=False,
             augment=self.augment,
+            discriminator_size=self.discriminator_size,
         )
         widest = max(min(weight.shape[:2]) for weight in networks["judge"].parameters() if weight.dim() > 1)
         self.usual_rate = min(2e-4 * 768 / widest, 2e-3)
+        self.suited_rate = self.suited(spec, size).get("learning_rate")
         self.resolved_rate = self.learning_rate or self.usual_rate
         return {**networks, "penalty": PenaltyWeight()}
 
-    def doubts(self) -> list[str]:
-        doubts = []
+    def doubts(self) -> list[Doubt]:
+        doubts = super().doubts()
         if self.gamma is not None and self.gamma < LEAST_GAMMA / 100:
-            doubts.append(f"gamma={self.gamma:g} all but switches R1 and R2 off, without which modes are lost")
+            told = f"gamma={self.gamma:g} all but switches R1 and R2 off, without which modes are lost"
+            doubts.append(Doubt("gamma", None, told))
         if self.resolved_rate > MANY_TIMES * self.usual_rate:
-            doubts.append(f"learning_rate={self.resolved_rate:g} is far above the usual {self.usual_rate:.2g}")
+            told = f"learning_rate={self.resolved_rate:g} is far above the usual {self.usual_rate:.2g}"
+            doubts.append(Doubt("learning_rate", self.suited_rate, told))
         return doubts
+
+    def overrule(self, settings: Mapping[str, Any]) -> None:
+        super().overrule(settings)
+        self.resolved_rate = self.learning_rate or self.usual_rate
 
     @property
     def penalty(self) -> PenaltyWeight:

@@ -7,9 +7,9 @@ setting. The engine alone sums, checks, scales, calls backward and steps.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,24 @@ from gannet.spec import Spec
 
 Terms = dict[str, Tensor]
 """Named scalars of one player's loss; the engine descends their sum."""
+SMALL_BATCH = 8
+"""A batch below this makes a game noisy."""
+MANY_TIMES = 10
+"""The usual learning rate times this is more than any data has been seen to bear."""
+HEAVY = 0.9
+"""Momentum above this makes two players circle each other (Gidel et al. 2019); published games use 0 to 0.5."""
+ALL_BUT_OFF = 1e-3
+"""A penalty below this share of its published weight is as good as none."""
+MISMATCH = 3.0
+"""How many times larger or smaller than the generator a discriminator may be: about ten times the weights."""
+
+
+class Doubt(NamedTuple):
+    """A setting that is allowed and known to end badly, and what to play with instead."""
+
+    knob: str
+    instead: Any
+    told: str
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,8 @@ class Recipe(ABC):
     """Width of the generator's noise."""
     micro_batch: int | None = None
     """Samples in memory at a time; gradients add up to those of the whole batch. None: the whole batch at once."""
+    discriminator_size: float = 1.0
+    """Size of the discriminator's networks in units of the generator's; 1 lets the players match."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the networks; weights, penalties and losses stay fp32. Auto: bf16 on a GPU that has it."""
 
@@ -104,9 +124,17 @@ class Recipe(ABC):
     def after_turn(self, turn: Turn) -> None:  # noqa: B027
         """What a game does after a turn's step (weight clipping, a penalty weight that adapts)."""
 
-    def doubts(self) -> list[str]:
-        """Sentences on settings that are allowed and known to end badly; asked after `build`."""
-        return []
+    def doubts(self) -> list[Doubt]:
+        """Settings that are allowed and known to end badly; asked after `build`."""
+        knobs = [(knob.name, getattr(self, knob.name), knob.default) for knob in fields(self) if knob.init]
+        told = [(name, usual, _doubtful(name, value, usual)) for name, value, usual in knobs]
+        return [Doubt(name, usual, sentence) for name, usual, sentence in told if sentence is not None]
+
+    def overrule(self, settings: Mapping[str, Any]) -> None:
+        """Play on with these knobs; networks and optimisers are the engine's to renew."""
+        for name, value in settings.items():
+            assert name in {knob.name for knob in fields(self) if knob.init}
+            setattr(self, name, value)
 
     def check(self, spec: Spec) -> None:
         """Raise GannetError when a setting is out of range, or when this recipe cannot play on data of this spec."""
@@ -139,3 +167,18 @@ class Recipe(ABC):
     def describe(self) -> dict[str, Any]:
         """The choices worth telling before training, in short words."""
         return {}
+
+
+def _doubtful(name: str, value: Any, usual: Any) -> str | None:
+    """Why a knob's value is known to end badly, or None."""
+    if name == "batch_size" and value < SMALL_BATCH:
+        return f"a batch of {value} is small: the game will be noisy; 32 or more is usual"
+    if name == "learning_rate" and usual is not None and value > MANY_TIMES * usual:
+        return f"learning_rate={value:g} is far above the usual {usual:.2g}"
+    if name == "beta1" and value > HEAVY:
+        return f"beta1={value:g} is more momentum than a game of two players bears; {usual:g} is usual"
+    if name == "penalty" and value < ALL_BUT_OFF * usual:
+        return f"penalty={value:g} all but switches the gradient penalty off; {usual:g} is usual"
+    if name == "discriminator_size" and not 1 / MISMATCH <= value <= MISMATCH:
+        return f"discriminator_size={value:g}: the players cannot match"
+    return None

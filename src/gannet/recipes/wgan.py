@@ -57,7 +57,14 @@ class WGAN(Recipe):
 
     def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
         return game_networks(
-            spec, size=size, latent=self.latent, count=count, holdout=holdout, family=self.family, augment=self.augment
+            spec,
+            size=size,
+            latent=self.latent,
+            count=count,
+            holdout=holdout,
+            family=self.family,
+            augment=self.augment,
+            discriminator_size=self.discriminator_size,
         )
 
     def pace(self, seen: int, total: int) -> Pace:

@@ -68,6 +68,7 @@ class WGANGP(Recipe):
             family=self.family,
             normalise=False,
             augment=self.augment,
+            discriminator_size=self.discriminator_size,
         )
 
     def pace(self, seen: int, total: int) -> Pace:
