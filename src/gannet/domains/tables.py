@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,46 +21,24 @@ from torch import Tensor
 from gannet.domains import columns as encoders
 from gannet.domains import table_files as files
 from gannet.domains import table_preview as preview
-from gannet.domains.columns import Asked, Choice, Column, Encoded, Withheld
+from gannet.domains.columns import Choice, Column, Encoded, Withheld
 from gannet.domains.domain import Domain, Opened, Subset
-from gannet.domains.table_frames import PandasShell, Raw, Shell, kind_of, shell_from_json, take, to_objects
+from gannet.domains.table_frames import PandasShell, Shell, kind_of, shell_from_json, take
 from gannet.domains.table_rows import Layout, RowDataset, Rows
-from gannet.domains.table_values import (
-    MICROSECONDS,
-    Form,
-    Numbers,
-    Texts,
-    Values,
-    coarsest_unit,
-    parse,
-    spell,
-    texts,
-    understand,
-)
+from gannet.domains.table_settling import choices, conform, encoder, fewest, settle, spec_of, told
+from gannet.domains.table_source import count_of, read_source, title
+from gannet.domains.table_values import Form, Texts, Values, spell
+from gannet.domains.table_writing import as_json, write_parquet
 from gannet.errors import GannetError, did_you_mean
-from gannet.spec import Condition, Spec
+from gannet.spec import Spec
 
-TYPES = ("boolean", "category", "date", "decimal", "id", "integer")
 FEWEST_ROWS, FEW_ROWS, ROWS_TO_SPARE = 3, 100, 200
 MOST_HELD_OUT = 5_000
 MANY_FEATURES = 2_000
 MOST_LINES = 40
 MOST_SHOWN = 100_000
 """Rows behind the histograms of a preview."""
-LEAST = 5
 WIDEST_EMBEDDING = 128
-
-
-@dataclass(frozen=True)
-class Read:
-    """A source after reading, its columns' meaning still open."""
-
-    shell: Shell | None
-    """None for delimited text: samples become a pandas frame."""
-    names: list[str]
-    columns: list[Raw]
-    delimiter: str
-    warnings: list[str]
 
 
 class Tables(Domain):
@@ -117,23 +95,23 @@ class Tables(Domain):
     @classmethod
     def open(cls, source: Any, options: Tables.Options, *, seed: int, cache: Path) -> Opened:
         read = read_source(source)
-        wanted, drop, asked = _choices(read.names, options)
+        wanted, drop, asked = choices(read.names, options.types, options.drop, options.condition)
         kept = [index for index, name in enumerate(read.names) if name not in drop]
-        count = _count(read.columns)
+        count = count_of(read.columns)
         if count < FEWEST_ROWS:
-            raise GannetError(f"{_title(source)}: {count} rows are too few to learn from; give at least {FEWEST_ROWS}")
-        settled = [_settle(read.names[index], read.columns[index], wanted, read.shell is None) for index in kept]
+            raise GannetError(f"{title(source)}: {count} rows are too few to learn from; give at least {FEWEST_ROWS}")
+        settled = [settle(read.names[index], read.columns[index], wanted, read.shell is None) for index in kept]
         forms, values = [form for form, _, _ in settled], [column for _, column, _ in settled]
         remarks = {form.name: remark for form, _, remark in settled if remark}
-        least = _least(options.least, count)
+        least = fewest(options.least, count)
         columns = [
-            _encoder(form, column, wanted, asked, remarks, least) for form, column in zip(forms, values, strict=True)
+            encoder(form, column, wanted, asked, remarks, least) for form, column in zip(forms, values, strict=True)
         ]
-        forms = [_told(form, column) for form, column in zip(forms, columns, strict=True)]
+        forms = [told(form, column) for form, column in zip(forms, columns, strict=True)]
         shell = (read.shell or PandasShell(list(read.names))).select(kept)
-        domain = cls(_spec(columns, forms, asked), shell, forms, columns, asked, read.delimiter, [])
+        domain = cls(spec_of(columns, forms, asked), shell, forms, columns, asked, read.delimiter, [])
         if not domain.layout.width:
-            raise GannetError(f"{_title(source)}: no column can be learned (only constants and ids); check types=")
+            raise GannetError(f"{title(source)}: no column can be learned (only constants and ids); check types=")
         data = domain._dataset(values, np.random.default_rng([seed, 2]))
         domain.histograms = domain._histograms(data.rows)
         order = np.random.default_rng([seed, 1]).permutation(count)
@@ -270,7 +248,7 @@ class Tables(Domain):
         if lost:
             raise GannetError(f"the table lacks the column {lost[0]!r}; {did_you_mean(lost[0], names)}")
         found = dict(zip(names, columns, strict=True))
-        return [_conform(found[form.name], form) for form in self.forms]
+        return [conform(found[form.name], form) for form in self.forms]
 
     # ------------------------------------------------------------------------------------------ files and pictures
 
@@ -279,12 +257,12 @@ class Tables(Domain):
         path = files.target(out)
         suffix = files.suffix_of(path)
         if suffix == ".parquet":
-            _write_parquet(decoded, path)
+            write_parquet(decoded, path)
             return [path]
         values = self._values(decoded)
         headers = [form.name for form in self.forms]
         if suffix == ".json":
-            files.write_json(path, headers, [_json(*pair) for pair in zip(values, self.forms, strict=True)])
+            files.write_json(path, headers, [as_json(*pair) for pair in zip(values, self.forms, strict=True)])
             return [path]
         columns = []
         for content, form in zip(values, self.forms, strict=True):
@@ -366,166 +344,6 @@ class Tables(Domain):
         return torch.tensor(weights, device=device)
 
 
-# --------------------------------------------------------------------------------------------------------- reading
-
-
-def read_source(source: Any) -> Read:
-    """A path, frame or array -> its columns; GannetError says what is wrong and where."""
-    if not isinstance(source, (str, Path)):
-        shell, names, columns = take(source)
-        if len(names) > files.MOST_COLUMNS:
-            raise GannetError(
-                f"the table has {len(names):,} columns, the limit is {files.MOST_COLUMNS:,}; drop columns"
-            )
-        return Read(shell, names, columns, ",", [])
-    path = Path(source)
-    if files.suffix_of(path) == ".parquet":
-        return read_source(files.read_parquet(path))
-    files.import_pandas(f"{path.name}, whose samples become a data frame,")
-    table = files.read_text(path)
-    return Read(None, table.names, [Raw(column, "text") for column in table.columns], table.delimiter, table.warnings)
-
-
-def _title(source: Any) -> str:
-    return str(source) if isinstance(source, (str, Path)) else "the table"
-
-
-def _count(columns: Sequence[Raw]) -> int:
-    return len(columns[0].values) if columns else 0
-
-
-def _choices(names: list[str], options: Tables.Options) -> tuple[dict[str, str], set[str], list[str]]:
-    """The types, drops and conditions asked for, by existing columns' names."""
-    wanted: dict[str, str] = {}
-    for entry in _listed(options.types):
-        name, _, kind = entry.rpartition("=")
-        _known(name.strip(), names, "types")
-        if kind.strip() not in TYPES:
-            raise GannetError(f"types: {kind.strip()!r} is no type of column; {did_you_mean(kind.strip(), TYPES)}")
-        wanted[name.strip()] = kind.strip()
-    drop, asked = set(_listed(options.drop)), _listed(options.condition)
-    for name in sorted(drop):
-        _known(name, names, "drop")
-    for name in asked:
-        _known(name, names, "condition")
-        if name in drop:
-            raise GannetError(f"condition: column {name!r} is also dropped; take it out of drop= or condition=")
-    return wanted, drop, [name for name in names if name in asked]
-
-
-def _listed(text: str | None) -> list[str]:
-    return [entry.strip() for entry in (text or "").split(",") if entry.strip()]
-
-
-def _known(name: str, names: list[str], option: str) -> None:
-    if name not in names:
-        raise GannetError(f"{option}: there is no column {name!r}; {did_you_mean(name, names)}")
-
-
-# -------------------------------------------------------------------------------------------------------- settling
-
-
-def _settle(name: str, raw: Raw, wanted: dict[str, str], from_text: bool) -> tuple[Form, Values, str | None]:
-    """What a column means, its values in plain form, and a remark for the user."""
-    kind = wanted.get(name)
-    if isinstance(raw.values, np.ndarray):
-        return *_dated(name, raw), raw.remark
-    if isinstance(raw.values, Numbers) or raw.meaning == "text":
-        meaning = raw.meaning or "text"
-        form = Form(name, meaning, raw.dtype, categories=raw.categories, ordered=raw.ordered)
-        return form, raw.values, raw.remark
-    found = understand(raw.values, wanted=kind)
-    if not from_text:
-        form = Form(name, found.meaning, raw.dtype, True, found.unit, spelling=found.spelling)
-        return form, found.values, found.remark
-    words = found.spelling.words
-    textual = found.meaning == "text" or (words is not None and words[1].lower() != "true")
-    dtype = "str" if textual else _file_dtype(found.meaning, bool(found.values.missing.any()))
-    form = Form(name, found.meaning, dtype, textual, found.unit, spelling=found.spelling)
-    return form, found.values, found.remark
-
-
-def _file_dtype(meaning: str, missing: bool) -> str:
-    """The pandas type of a column of a delimited file; integers and booleans stay so beside missing values."""
-    names = {"integer": ("int64", "Int64"), "boolean": ("bool", "boolean"), "date": ("datetime64[us]",) * 2}
-    return names.get(meaning, ("float64",) * 2)[missing]
-
-
-def _dated(name: str, raw: Raw) -> tuple[Form, Values]:
-    assert isinstance(raw.values, np.ndarray)
-    gone = np.isnat(raw.values)
-    unit = coarsest_unit(raw.values[~gone].astype(np.int64))
-    form = Form(name, "date", raw.dtype, unit=unit, timezone=raw.timezone)
-    return form, _counted(raw.values, unit)
-
-
-def _counted(moments: np.ndarray, unit: str) -> Numbers:
-    gone = np.isnat(moments)
-    micros = np.where(gone, np.datetime64(0, "us"), moments).astype(np.int64)
-    return Numbers(np.where(gone, np.nan, micros / MICROSECONDS[unit]))
-
-
-def _conform(raw: Raw, form: Form) -> Values:
-    """A column of a later frame in the plain form of the column learned."""
-    if isinstance(raw.values, np.ndarray):
-        counted = _counted(raw.values, form.unit or "us")
-        return counted if form.meaning == "date" else texts(spell(counted, form))
-    if isinstance(raw.values, Texts):
-        return raw.values if raw.meaning == "text" else parse(raw.values, form)
-    if form.meaning == "text":
-        return texts(None if item is None else str(item) for item in to_objects(raw.values, Form("", "decimal", "")))
-    return raw.values
-
-
-def _least(wanted: int | None, count: int) -> int:
-    """The fewest rows of a category that is learned."""
-    if wanted is not None and wanted < 1:
-        raise GannetError(f"least: {wanted} rows; say 1 to learn every category, or more")
-    if wanted is not None:
-        return wanted
-    return 1 if count < FEW_ROWS // 2 else min(LEAST, max(2, count // 100))
-
-
-def _told(form: Form, column: Column) -> Form:
-    """The form without those levels of a categorical type that are not learned; a scale in its order is kept whole."""
-    if form.categories is None or form.ordered or not isinstance(column, Choice) or column.least == 1:
-        return form
-    learned = {*column.levels, *column.rare}
-    return replace(form, categories=tuple(level for level in form.categories if level in learned))
-
-
-def _encoder(
-    form: Form, values: Values, wanted: dict[str, str], asked: list[str], remarks: dict[str, str], least: int
-) -> Column:
-    _check_type(form, values, wanted.get(form.name))
-    kind = wanted.get(form.name) or ("category" if form.categories is not None else None)
-    column = encoders.fit(form, values, wanted=kind, mixed=form.name in remarks, least=least)
-    if form.name in asked and isinstance(column, encoders.Number) and isinstance(values, Numbers):
-        return Asked.fit(form.name, values, least=least)
-    # A condition is told in words and numbers of the user's own: of the rare levels, that it is one of them.
-    return replace(column, placed=False) if form.name in asked and isinstance(column, Choice) else column
-
-
-def _check_type(form: Form, values: Values, kind: str | None) -> None:
-    """Raise GannetError where a column cannot be what the user says it is."""
-    readable = {"integer": ("integer", "decimal"), "decimal": ("integer", "decimal"), "date": ("date",)}
-    if kind in readable and form.meaning not in readable[kind] and not values.missing.all():
-        raise GannetError(f"types: column {form.name!r} cannot be read as {kind}, it holds {form.meaning} values")
-    if kind == "integer" and isinstance(values, Numbers):
-        fractions = values.array[np.isfinite(values.array) & (values.array % 1 != 0)]
-        if len(fractions):
-            raise GannetError(f"types: column {form.name!r} holds fractions such as {fractions[0]:g}; say decimal")
-
-
-def _spec(columns: Sequence[Column], forms: Sequence[Form], asked: list[str]) -> Spec:
-    free = [column for column in columns if column.name not in asked]
-    blocks = tuple(block for column in free for block in column.blocks)
-    pairs = [(column, form) for column, form in zip(columns, forms, strict=True) if column.name in asked]
-    fields = tuple(field for column, form in pairs for field in column.fields(form))
-    width = sum(block.width for block in blocks)
-    return Spec("tables", (width,), Condition(fields) if fields else None, blocks)
-
-
 # --------------------------------------------------------------------------------------------------------- details
 
 
@@ -549,38 +367,3 @@ def _distinct_rows(values: Sequence[Values]) -> int:
         mixed = (mixed ^ bits.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     return len(np.unique(mixed))
-
-
-def _json(values: Values, form: Form) -> list[Any]:
-    return spell(values, form).tolist() if form.meaning == "date" else to_objects(values, form)
-
-
-def _write_parquet(decoded: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    kind = kind_of(decoded)
-    if kind == "polars":
-        decoded.write_parquet(path)
-        return
-    pandas = files.import_pandas("a Parquet file")
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise files.missing_extra("pyarrow", "tables", "a Parquet file") from None
-    if kind == "arrow":
-        pyarrow.parquet.write_table(decoded, path)
-        return
-    _, names, columns = take(decoded)
-    frame = decoded if kind == "pandas" else _frame(pandas, names, columns)
-    frame.to_parquet(path, index=False)
-
-
-def _frame(pandas: Any, names: list[str], columns: list[Raw]) -> Any:
-    forms = [Form(name, raw.meaning or "text", raw.dtype) for name, raw in zip(names, columns, strict=True)]
-    contents = [raw.values.array if isinstance(raw.values, Numbers) else raw.values for raw in columns]
-    return pandas.DataFrame(
-        {
-            form.name: content.objects() if isinstance(content, Texts) else content
-            for form, content in zip(forms, contents, strict=True)
-        }
-    )
