@@ -145,8 +145,9 @@ def main() -> None:
                 print(f"{source:8s}  failed: {done.stderr.strip().splitlines()[-1]}")
                 continue
             figures = json.loads(done.stdout.splitlines()[-1])
-            row = "{source:8s}  {seconds:6.1f}  ({:g})  {cpu:5.1f}  {peak:8.2f}  ({:g})       {before:6.2f}  {reading:11,.0f}"
-            print(row.format(TARGET_SECONDS, TARGET_GIB, **figures) + f"  {figures['decoding']:13,.0f}", flush=True)
+            row = "{source:8s}  {seconds:6.1f}  ({:g})  {cpu:5.1f}  {peak:8.2f}  ({:g})       {before:6.2f}"
+            row += "  {reading:11,.0f}  {decoding:13,.0f}"
+            print(row.format(TARGET_SECONDS, TARGET_GIB, **figures), flush=True)
             if arguments.found:
                 print("\n".join(f"    {line}" for line in figures["found"]))
 

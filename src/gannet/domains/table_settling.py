@@ -12,7 +12,7 @@ import numpy as np
 
 from gannet.domains import columns as encoders
 from gannet.domains.columns import Asked, Choice, Column
-from gannet.domains.table_frames import Raw, to_objects
+from gannet.domains.table_shell import Raw, to_objects
 from gannet.domains.table_values import (
     MICROSECONDS,
     Form,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gannet.domains import table_files as files
-from gannet.domains.table_frames import Raw, Shell, take
+from gannet.domains.table_frames import take
+from gannet.domains.table_shell import Raw, Shell
 from gannet.errors import GannetError
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gannet.domains import table_files as files
-from gannet.domains.table_frames import Raw, kind_of, take, to_objects
+from gannet.domains.table_frames import kind_of, take
+from gannet.domains.table_shell import Raw, to_objects
 from gannet.domains.table_values import Form, Numbers, Texts, Values, spell
 
 

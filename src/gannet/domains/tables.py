@@ -23,9 +23,11 @@ from gannet.domains import table_files as files
 from gannet.domains import table_preview as preview
 from gannet.domains.columns import Choice, Column, Encoded, Withheld
 from gannet.domains.domain import Domain, Opened, Subset
-from gannet.domains.table_frames import PandasShell, Shell, kind_of, shell_from_json, take
+from gannet.domains.table_frames import kind_of, shell_from_json, take
+from gannet.domains.table_pandas import PandasShell
 from gannet.domains.table_rows import Layout, RowDataset, Rows
 from gannet.domains.table_settling import choices, conform, encoder, fewest, settle, spec_of, told
+from gannet.domains.table_shell import Shell
 from gannet.domains.table_source import count_of, read_source, title
 from gannet.domains.table_values import Form, Texts, Values, spell
 from gannet.domains.table_writing import as_json, write_parquet
