@@ -51,6 +51,8 @@ class Look:
     """The same within each class of the held-out samples."""
     repeats: float | None = None
     """Share of generated samples that repeat another one, beyond what real samples do."""
+    identical: float | None = None
+    """Share of generated samples that equal another one but for rounding, beyond what real samples do."""
     told_apart: float | None = None
     """How often a fresh classifier, on samples it was not fitted to, tells real from generated; 1/2 cannot tell."""
     ordered: float | None = None

@@ -29,13 +29,15 @@ def sight() -> Sight:
 def test_real_samples_are_found_right_in_every_reading(sight: Sight) -> None:
     look = sight.look(normal(1000, 2))
     assert look.variety == pytest.approx(1.0, abs=0.05) and look.coverage == pytest.approx(1.0, abs=0.05)
-    assert look.repeats == 0 and look.told_apart == pytest.approx(0.5, abs=0.06)
+    assert look.repeats == look.identical == 0 and look.told_apart == pytest.approx(0.5, abs=0.06)
     assert look.nearer_train == pytest.approx(0.5, abs=0.08) and look.score < 2 * look.ceiling
 
 
 def test_one_sample_repeated_has_no_variety_and_repeats_itself(sight: Sight) -> None:
     look = sight.look(normal(1, 2).expand(1000, WIDTH))
-    assert look.variety < 0.01 and look.repeats == 1.0 and look.coverage < 0.1 and look.told_apart > 0.9
+    assert (
+        look.variety < 0.01 and look.repeats == look.identical == 1.0 and look.coverage < 0.1 and look.told_apart > 0.9
+    )
 
 
 def test_half_the_spread_lowers_variety_to_half(sight: Sight) -> None:

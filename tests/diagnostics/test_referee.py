@@ -137,12 +137,12 @@ def test_without_remedies_a_doubtful_setting_is_only_told() -> None:
 
 
 def test_a_generator_that_does_not_hear_its_noise_is_drawn_anew_before_the_first_step() -> None:
-    deaf = replace(LOOK, variety=0.001)
+    deaf = replace(LOOK, identical=1.0)
     decision = Referee().look(0, 1000, deaf, best=True)
-    assert decision is not None and decision.action == "begin anew" and "one sample" in decision.reason
+    assert decision is not None and decision.action == "begin anew" and "hear its noise" in decision.reason
     told = Referee(remedies=False).look(0, 1000, deaf, best=True)
     assert told is not None and told.action == "note"
-    assert Referee().look(0, 1000, replace(LOOK, variety=0.5), best=True) is None
+    assert Referee().look(0, 1000, replace(LOOK, identical=0.5, variety=0.01), best=True) is None
 
 
 # ------------------------------------------------------------------------------------------------------- in the game

@@ -30,7 +30,12 @@ TOTAL = 640
 
 
 def game(
-    recipe: Recipe, run: RunFolder | None = None, *, remedies: bool = True, variety: float | None = None, **options: Any
+    recipe: Recipe,
+    run: RunFolder | None = None,
+    *,
+    remedies: bool = True,
+    identical: float | None = None,
+    **options: Any,
 ) -> Engine:
     """A game whose looks fall steadily, watched by a referee that has asked the recipe for its doubts."""
     torch.manual_seed(0)
@@ -49,7 +54,7 @@ def game(
         total=TOTAL,
         seed=5,
         run=run,
-        examine=lambda seen: Look(1.0 - seen / (2 * TOTAL), variety=variety),
+        examine=lambda seen: Look(1.0 - seen / (2 * TOTAL), identical=identical),
         watcher=Referee(remedies=remedies, doubts=recipe.doubts()),
         fresh=fresh,
         **options,
@@ -171,7 +176,7 @@ def test_a_mismatched_discriminator_is_rebuilt_at_the_generator_s_size_and_the_g
 
 def test_a_generator_of_one_sample_is_drawn_anew_before_the_first_step(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", {}, "test")
-    played = game(R3GAN(batch_size=16, latent=4), run, variety=0.0)
+    played = game(R3GAN(batch_size=16, latent=4), run, identical=1.0)
     deaf = {name: value.clone() for name, value in played.networks["generator"].state_dict().items()}
     assert not played.play(stop=lambda: True)
     assert played.seen == 0 and played.beginnings == 2 and events(run)[0]["action"] == "begin anew"

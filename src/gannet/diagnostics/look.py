@@ -21,6 +21,8 @@ NEIGHBOURS = 5
 FEWEST_OF_A_CLASS = 10
 REPEAT = 0.05
 """Samples nearer than this share of the middle distance between real neighbours repeat each other."""
+IDENTICAL = 0.002
+"""The same for samples that do not differ at all but for rounding: far below what any noise at work leaves."""
 RIDGE = 1e-2
 
 
@@ -57,7 +59,8 @@ class Sight:
         self.spread = _mean_distance(between)
         real = torch.cdist(self.holdout, self.train)
         self.covered = real.amin(1) <= self.radii
-        self.real_repeats = self._repeats(torch.cdist(self.train, self.train))
+        within = torch.cdist(self.train, self.train)
+        self.real_repeats, self.real_identical = self._repeats(within), self._repeats(within, IDENTICAL)
         random = np.random.default_rng(0)
         self.fold = torch.from_numpy(random.permutation(2 * COMPARED) % 2 == 0)
 
@@ -85,6 +88,7 @@ class Sight:
             coverage=float(covered.float().mean()) / max(float(self.covered.float().mean()), 1e-12),
             class_coverage=self._class_coverage(covered),
             repeats=max(0.0, self._repeats(between) - self.real_repeats),
+            identical=max(0.0, self._repeats(between, IDENTICAL) - self.real_identical),
             told_apart=self._told_apart(some),
             ordered=ordered,
             ordered_train=ordered_train,
@@ -94,12 +98,12 @@ class Sight:
     def _scaled(self, features: Tensor) -> Tensor:
         return (features - self.centre) / self.scale
 
-    def _repeats(self, between: Tensor) -> float:
+    def _repeats(self, between: Tensor, share: float = REPEAT) -> float:
         """Share of samples with another one closer than a small share of the real neighbours' distance."""
         if len(between) < 2:
             return 0.0
         nearest = (between + torch.diag(torch.full((len(between),), torch.inf))).amin(1)
-        return float((nearest < REPEAT * self.gap).float().mean())
+        return float((nearest < share * self.gap).float().mean())
 
     def _class_variety(self, between: Tensor, classes: Tensor) -> dict[str, float]:
         if self.holdout_classes is None:

@@ -32,9 +32,9 @@ LEARNED = 0.5
 """A best score below this share of the first has been earned; only then can a game have converged."""
 HARDLY = 0.8
 """A best score above this share of the first is nothing to return to: the game begins anew."""
-ONE_SAMPLE = 0.05
-"""Variety of the very first samples at which the generator does not hear its noise; freshly drawn networks, which
-spread their inputs, have an order of magnitude more."""
+ONE_SAMPLE = 0.9
+"""Share of identical ones among the very first samples at which the generator does not hear its noise. (How much they
+vary says less: some networks begin with small outputs, and several classes vary by themselves.)"""
 
 
 class Doubt(Protocol):
@@ -86,8 +86,8 @@ class Referee(Watcher):
         action: Action = "overrule" if settings else "note"
         if settings:
             told.append("played with " + ", ".join(_setting(*each) for each in settings.items()) + " instead")
-        if look.variety is not None and look.variety < ONE_SAMPLE:
-            told.append(f"the generator gives one sample for every noise (variety {look.variety:.2f} of real)")
+        if look.identical is not None and look.identical > ONE_SAMPLE:
+            told.append(f"the generator does not hear its noise: {look.identical:.0%} of its samples equal another one")
             if self.remedies:
                 told[-1] += "; it is drawn anew"
                 action = "begin anew"
@@ -103,8 +103,9 @@ class Referee(Watcher):
             decision = self._restore(best)
         learned = self.first is not None and self.score.best < LEARNED * self.first
         if decision is None and learned and self.equilibrium.holds and self.score.settled() and self.remedies:
-            since = share * self.score.best_at / len(self.score.logs)
-            told = f"the score has not improved since {since:.0%} of the run and {self.equilibrium.words}"
+            told = (
+                f"for {self.score.recent} looks the score improved by no more than its noise; {self.equilibrium.words}"
+            )
             return Decision("stop", "converged", told)
         return decision
 

@@ -18,6 +18,7 @@ FAST = 6
 NOISE = 3.0
 """Standard deviations of the score's own noise that a rise must exceed."""
 LEAST_NOISE = 0.03
+LEAST_RECENT = 10
 EXCUSED = math.log(1.5)
 """The largest rise, two scores in a row, that noise can excuse."""
 
@@ -62,12 +63,16 @@ class ScoreWatch:
         """Whether the last two scores both lie above twice the best: what a collapse is by its usual definition."""
         return min(self.logs[-2:]) - self._best(self.logs[:-2]) > TWICE
 
-    def settled(self, share: float = 0.5, least: int = 10) -> bool:
-        """Whether the last `share` of the scores (at least `least`) brought nothing beyond noise."""
-        recent = max(least, round(share * len(self.logs)))
-        if len(self.logs) < recent + 3:
+    @property
+    def recent(self) -> int:
+        """How many of the last scores must bring something: half of them, and at least ten."""
+        return max(LEAST_RECENT, round(len(self.logs) / 2))
+
+    def settled(self) -> bool:
+        """Whether the recent scores brought nothing beyond noise."""
+        if len(self.logs) < self.recent + 3:
             return False
-        gain = min(self.logs[:-recent]) - min(self.logs[-recent:])
+        gain = min(self.logs[: -self.recent]) - min(self.logs[-self.recent :])
         return gain < self._noise(self.logs)
 
     def _trend(self) -> Trend | None:

@@ -27,8 +27,8 @@ LATE = 0.5
 """Share of a run until which a class may still come: classes have been seen to follow one another."""
 MOSTLY = 0.6
 """Coverage of the middle class from which on a class that is not covered stands out."""
-NOTHING = 0.05
-"""Variety at which samples are one sample: that is no early stage of training, whatever share of the run is done."""
+NOTHING = 0.9
+"""Share of identical samples that is no early stage of training, whatever share of the run is done."""
 ONE_PICTURE = 0.3
 """Variety, within a class or at all, at which samples are almost one sample."""
 
@@ -53,7 +53,8 @@ class VarietyWatch(Watch):
             return Finding("lost variety", told, "roll back")
         thin, name = self._thinnest(look)
         alike = share > EARLY and (thin < ONE_PICTURE or look.repeats > REPEATS)
-        if self.alike.add(alike or look.variety < NOTHING) >= 2:
+        same = look.identical is not None and look.identical > NOTHING
+        if self.alike.add(alike or same) >= 2:
             where = f" within {name!r}" if name else ""
             told = f"samples are nearly alike{where}: variety {thin:.2f} of real, {look.repeats:.0%} repeat another"
             return Finding("lost variety", told, "roll back")
