@@ -1,0 +1,212 @@
+"""Constraints that a table seems to keep, proposed as rules: they hold in every row, and chance would have broken them.
+
+`find(table, forms, skip)` -> proposals, strongest kinds first. A proposal names its evidence: in how many rows it would
+have been expected to break, had the columns nothing to do with each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import numpy as np
+
+from gannet.domains.table_constraint import Grid, Table, combined, count
+from gannet.domains.table_constraint_categories import among_categories
+from gannet.domains.table_constraint_evidence import EXPECTED, FEWEST_ROWS, Proposal
+from gannet.domains.table_constraint_kinds import numbers
+from gannet.domains.table_constraint_rules import quoted
+from gannet.domains.table_constraint_sums import sums
+from gannet.domains.table_values import Form, Numbers, Values
+
+SCREENED = 4_000
+"""Rows by which candidates are sorted out before all rows are asked."""
+MOST_NUMBERS, MOST_COLUMNS = 60, 40
+EXPECTED_SHARE = 0.01
+"""Of an order, by this share of the rows at least: columns of one mind break it less often than unrelated ones."""
+EXPECTED_REPEATS = 200.0
+"""Columns are proposed as unique where as many pairs of rows would have been alike."""
+CLOSE, CLOSE_SHARE = 0.25, 0.02
+"""An order is more than two scales apart where gaps below a quarter of the middle one are 2 % of all, or more."""
+MOST_SHOWN = 30
+
+
+def find(table: Table, forms: Mapping[str, Form], skip: Collection[str] = ()) -> list[Proposal]:
+    """Rules that hold in every row of the table; `skip` names columns that are made anew (identifiers)."""
+    total = count(table) if table else 0
+    if total < FEWEST_ROWS:
+        return []
+    kept = {name: values for name, values in table.items() if name not in skip}
+    few = np.unique(np.linspace(0, total - 1, SCREENED).astype(np.int64)) if total > SCREENED else None
+    sample = kept if few is None else {name: values.take(few) for name, values in kept.items()}
+    grids = _grids(kept, forms)
+    found, fixed = sums(kept, sample, grids)
+    found += _orders(kept, sample, grids, fixed)
+    found += among_categories(kept, sample)
+    found += _uniques(kept, sample, grids)
+    return found[:MOST_SHOWN] + _signs(kept, grids)
+
+
+def _grids(table: Table, forms: Mapping[str, Form]) -> dict[str, Grid]:
+    """The numbers and dates that can be compared: finite, of three values or more, in enough rows."""
+    grids: dict[str, Grid] = {}
+    for name, values in table.items():
+        if not isinstance(values, Numbers) or forms[name].meaning == "boolean" or len(grids) == MOST_NUMBERS:
+            continue
+        here = values.array[~values.missing]
+        if len(here) >= FEWEST_ROWS and np.isfinite(here).all() and here.min() < here.max():
+            grids[name] = Grid.of(forms[name], values)
+    return grids
+
+
+# ------------------------------------------------------------------------------------------------------- orders
+
+
+def order_evidence(low: np.ndarray, high: np.ndarray) -> float:
+    """Rows [n] in which low > high would be expected, were the two unrelated; 0 where low <= high is broken."""
+    if (low > high).any():
+        return 0.0
+    return float(len(low) - np.searchsorted(np.sort(low), high, side="right").mean())
+
+
+def _close(low: np.ndarray, high: np.ndarray, step: float) -> bool:
+    """Whether the two come near each other often enough for the order to be more than a difference of scale."""
+    gaps = high - low
+    return bool((gaps <= max(CLOSE * np.median(gaps), 1.01 * step)).mean() >= CLOSE_SHARE)
+
+
+def _holds(low: np.ndarray, high: np.ndarray, step: float) -> float:
+    """The evidence for low <= high where both are there; 0 where it is too little."""
+    here = ~np.isnan(low) & ~np.isnan(high)
+    low, high = low[here], high[here]
+    if len(low) < FEWEST_ROWS or (low == high).all():
+        return 0.0
+    expected = order_evidence(low, high)
+    return expected if expected >= max(EXPECTED, EXPECTED_SHARE * len(low)) and _close(low, high, step) else 0.0
+
+
+def _scaled(table: Table, name: str, grid: Grid) -> np.ndarray:
+    return numbers(table, name) * (grid.unit or 1)
+
+
+def _orders(table: Table, sample: Table, grids: Mapping[str, Grid], fixed: Sequence[frozenset[str]]) -> list[Proposal]:
+    """a <= b for numbers and dates, chains reduced to neighbours, and sums of parts below a total."""
+    pairs: dict[tuple[str, str], float] = {}
+    for low, below in grids.items():
+        for high, above in grids.items():
+            same = low != high and (below.unit is None) == (above.unit is None)
+            if not same or below.low > above.low or below.high > above.high:
+                continue
+            if any({low, high} <= together for together in fixed):
+                continue
+            some_low, some_high = _scaled(sample, low, below), _scaled(sample, high, above)
+            if (some_low > some_high).any():
+                continue
+            step = max(below.step * (below.unit or 1), above.step * (above.unit or 1))
+            expected = _holds(_scaled(table, low, below), _scaled(table, high, above), step)
+            if expected:
+                pairs[low, high] = expected
+    summed = _partial_sums(table, grids, pairs)
+    # What follows from two others is not said again.
+    direct = [
+        pair for pair in pairs if not any((pair[0], name) in pairs and (name, pair[1]) in pairs for name in grids)
+    ]
+    parts = {(part, whole) for whole, (names, _, _) in summed.items() for part in names}
+    found = [Proposal(rule, rows, expected) for _, rule, rows, expected in _summed_rules(summed)]
+    return found + [_order(table, grids, *pair, pairs[pair]) for pair in direct if pair not in parts]
+
+
+def _order(table: Table, grids: Mapping[str, Grid], low: str, high: str, expected: float) -> Proposal:
+    gaps = _scaled(table, high, grids[high]) - _scaled(table, low, grids[low])
+    gaps = gaps[~np.isnan(gaps)]
+    step = max(grids[low].step * (grids[low].unit or 1), grids[high].step * (grids[high].unit or 1))
+    # Never equal, though often one step apart: equality would have been seen.
+    strict = step > 0 and gaps.min() > 0 and int((gaps < 1.5 * step).sum()) >= 5
+    return Proposal(f"{quoted(low)} {'<' if strict else '<='} {quoted(high)}", len(gaps), expected)
+
+
+def _partial_sums(
+    table: Table, grids: Mapping[str, Grid], pairs: Mapping[tuple[str, str], float]
+) -> dict[str, tuple[list[str], int, float]]:
+    """For each whole, parts that together stay below it: each of them beside what the others leave."""
+    found: dict[str, tuple[list[str], int, float]] = {}
+    for whole in grids:
+        first = [low for low, high in pairs if high == whole and grids[low].low >= 0 and grids[low].unit is None]
+        if not first:
+            continue
+        others = [name for name in grids if grids[name].low >= 0 and grids[name].unit is None and name not in first]
+        parts = sorted(first, key=lambda part: -pairs[part, whole]) + [name for name in others if name != whole]
+        left, chosen, least = numbers(table, whole).copy(), list[str](), np.inf
+        for part in parts:
+            values = numbers(table, part)
+            rest = np.round(left - values, 9)
+            step = max(grids[part].step, grids[whole].step)
+            expected = _holds(values, np.round(left, 9), step) if not (rest < 0).any() else 0.0
+            if expected:
+                chosen.append(part)
+                left, least = rest, min(least, expected)
+        if len(chosen) > 1:
+            found[whole] = (chosen, int((~np.isnan(left)).sum()), least)
+    return found
+
+
+def _summed_rules(
+    summed: Mapping[str, tuple[list[str], int, float]],
+) -> list[tuple[str, str, int, float]]:
+    return [
+        (whole, f"{' + '.join(map(quoted, parts))} <= {quoted(whole)}", rows, expected)
+        for whole, (parts, rows, expected) in summed.items()
+    ]
+
+
+# ------------------------------------------------------------------------------------------ uniqueness and signs
+
+
+def _uniques(table: Table, sample: Table, grids: Mapping[str, Grid]) -> list[Proposal]:
+    """Whole numbers without repeats, and pairs of columns without, where repeats would have been expected."""
+    total = count(table)
+    repeats = {name: _repeats(values) for name, values in table.items() if not values.missing.any()}
+    found, alone = [], set()
+    for name, grid in grids.items():
+        if name not in repeats or not grid.step or grid.unit is not None:
+            continue
+        expected = total**2 / 2 * grid.step / (grid.high - grid.low + grid.step)
+        if expected >= EXPECTED_REPEATS and _is_unique(table, (name,)):
+            found.append(Proposal(f"unique({quoted(name)})", total, expected))
+            alone.add(name)
+    names = [name for name in repeats if name not in alone and 1 / total < repeats[name] < 0.5][:MOST_COLUMNS]
+    for place, first in enumerate(names):
+        for second in names[place + 1 :]:
+            expected = total**2 / 2 * repeats[first] * repeats[second]
+            if (
+                expected >= EXPECTED_REPEATS
+                and _is_unique(sample, (first, second))
+                and _is_unique(table, (first, second))
+            ):
+                found.append(Proposal(f"unique({quoted(first)}, {quoted(second)})", total, expected))
+    return found
+
+
+def _repeats(values: Values) -> float:
+    """The chance that two rows hold the same value."""
+    shares = np.bincount(combined([values])[0]) / len(values)
+    return float((shares**2).sum())
+
+
+def _is_unique(table: Table, names: tuple[str, ...]) -> bool:
+    return len(combined([table[name] for name in names])[1]) == count(table)
+
+
+def _signs(table: Table, grids: Mapping[str, Grid]) -> list[Proposal]:
+    """One line for all numbers that come near zero and never below."""
+    found = []
+    for rule, strict in ((">= 0", False), ("> 0", True)):
+        names = []
+        for name, grid in grids.items():
+            values = numbers(table, name)
+            middle = float(np.nanmedian(values))
+            near = grid.low == 0 if not strict else 0 < grid.low <= 0.1 * middle
+            if grid.unit is None and near and (grid.high - grid.low) > 1.5 * grid.step:
+                names.append(name)
+        if names:
+            found.append(Proposal(f"{', '.join(map(quoted, names))} {rule}", count(table), 0.0))
+    return found
