@@ -100,11 +100,11 @@ def test_what_was_foreseen_is_told_at_the_first_look() -> None:
     assert referee.look(50, 1000, LOOK, best=False) is None
 
 
-def test_a_fault_that_has_passed_leaves_no_mark_on_the_learning_rate() -> None:
+def test_a_fault_that_has_passed_leaves_no_mark() -> None:
     decisions = run(Referee(), [*falling(10), 0.9, 0.9, *[0.2 * 0.9**step for step in range(8)]])
     told = [decision for decision in decisions if decision is not None]
     assert [decision.action for decision in told] == ["roll back", "restore"]
-    assert told[0].learning_rate * told[1].learning_rate == 1.0
+    assert told[0].learning_rate * told[1].learning_rate == told[0].firmness * told[1].firmness == 1.0
 
 
 def test_a_game_that_learned_nothing_begins_anew_instead_of_returning_to_nothing() -> None:

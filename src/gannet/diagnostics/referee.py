@@ -23,6 +23,8 @@ MOST_SOFTENINGS = 4
 MOST_THAWS = 3
 PATIENCE = 2
 """Looks after a remedy during which the game is left alone."""
+FIRMER = 2.0
+"""How much firmer a return makes what calms the discriminator."""
 MOST_RESTORED = 2
 CALM = 3
 """Best scores after a remedy at which half of what it took from the learning rate comes back."""
@@ -59,7 +61,8 @@ class Referee(Watcher):
         self.variety, self.equilibrium = VarietyWatch(), EquilibriumWatch()
         self.stability, self.overfitting = StabilityWatch(), OverfittingWatch()
         self.returns, self.softenings, self.looks, self.quiet_until = 0, 0, 0, 0
-        self.pulses, self.calm, self.restored, self.owed, self.thaws = 0, 0, 0, 1.0, 0
+        self.pulses, self.calm, self.restored, self.thaws = 0, 0, 0, 0
+        self.owed, self.firmer = 1.0, 1.0
         self.first: float | None = None
         self.told: list[str] = []
 
@@ -158,6 +161,7 @@ class Referee(Watcher):
         learned = self.first is None or self.score.best < HARDLY * self.first
         self._begin_again()
         self.owed *= finding.learning_rate
+        self.firmer *= FIRMER
         where = "back to the best model" if learned else "nothing learned yet is worth returning to, so it begins anew"
         slower = ", with a smaller learning rate" if finding.learning_rate < 1 else ""
         told = f"{finding.told}; {where}{slower}"
@@ -166,7 +170,7 @@ class Referee(Watcher):
             self.score.restart()
         else:
             self.score.forget()
-        return Decision(action, finding.name, told, learning_rate=finding.learning_rate, firmness=2.0)
+        return Decision(action, finding.name, told, learning_rate=finding.learning_rate, firmness=FIRMER)
 
     def _soften(self, finding: Finding) -> Decision | None:
         if self.softenings >= MOST_SOFTENINGS:
@@ -188,15 +192,20 @@ class Referee(Watcher):
         return Decision("thaw", finding.name, told, player=player)
 
     def _restore(self, best: bool) -> Decision | None:
-        """After some calm, half of the lost learning rate comes back: a fault that has passed should leave no mark."""
+        """After some calm, what returns took comes back by halves: a fault that has passed should leave no mark."""
         self.calm += best
-        if self.owed >= 1 or self.calm < CALM or self.restored >= MOST_RESTORED or not self.remedies:
+        if (
+            (self.owed >= 1 and self.firmer <= 1)
+            or self.calm < CALM
+            or self.restored >= MOST_RESTORED
+            or not self.remedies
+        ):
             return None
         self.restored += 1
-        self.calm, factor = 0, min(2.0, 1 / self.owed)
-        self.owed *= factor
-        told = f"{CALM} best scores since the last remedy: the learning rate goes up again"
-        return Decision("restore", "calm", told, learning_rate=factor)
+        self.calm, factor, firmness = 0, min(2.0, 1 / self.owed), max(1 / FIRMER, 1 / self.firmer)
+        self.owed, self.firmer = self.owed * factor, self.firmer * firmness
+        told = f"{CALM} best scores since the last remedy: part of what it took is given back"
+        return Decision("restore", "calm", told, learning_rate=factor, firmness=firmness)
 
     def _begin_again(self) -> None:
         self.quiet_until, self.calm = self.looks + PATIENCE, 0
@@ -223,6 +232,7 @@ class Referee(Watcher):
             "restored": self.restored,
             "thaws": self.thaws,
             "owed": self.owed,
+            "firmer": self.firmer,
             "first": self.first,
         }
 
@@ -235,6 +245,7 @@ class Referee(Watcher):
         self.returns, self.softenings = state["returns"], state["softenings"]
         self.looks, self.quiet_until, self.told = state["looks"], state["quiet_until"], list(state["told"])
         self.calm, self.restored, self.owed = state["calm"], state["restored"], state["owed"]
+        self.firmer = state.get("firmer", 1.0)
         self.first, self.pulses, self.thaws = state["first"], state["pulses"], state.get("thaws", 0)
 
 
