@@ -309,6 +309,20 @@ def test_dates_of_different_units_are_compared_as_moments():
         assert_nothing_breaks(constraints, columns, seed)
 
 
+def test_a_duration_lies_between_two_dates():
+    random = np.random.default_rng(0)
+    start, length = random.integers(0, 9_000, ROWS), random.integers(0, 90, ROWS)
+    columns = {"start": numbers(start), "end": numbers(start * 24 + length), "length": numbers(length)}
+    forms = {"start": number_form("start", "date", "datetime64[us]", "D")}
+    forms |= {"end": number_form("end", "date", "datetime64[us]", "h")}
+    forms |= {"length": number_form("length", "duration", "str", "h"), "n": number_form("n")}
+    assert_nothing_breaks(restored(fitted(columns, forms, ["end = start + length"]).constraints), columns, 0)
+    with pytest.raises(GannetError, match="a date goes with a date, or with a date and a duration"):
+        fitted(columns, forms, ["end <= length"])
+    with pytest.raises(GannetError, match="go with their like only"):
+        fitted(columns | {"n": numbers(length)}, forms, ["end = start + n"])
+
+
 # ---------------------------------------------------------------------------------------------------------- state
 
 
@@ -356,7 +370,7 @@ def test_tolerated_rows_are_left_out_and_said():
     [
         (["gross = net + tax", "gross = net * tax"], "cannot be computed beside 'gross = net \\+ tax'"),
         (["net <= city"], "'city' is text, not a number"),
-        (["start <= net"], "dates can be compared with dates only"),
+        (["start <= net"], "dates, times and durations go with their like only"),
         (["start -> end"], "would be a list of the rows"),
         (["number -> city"], "would be a list of the rows"),
         (["combinations(city, number)"], "list of the rows"),

@@ -27,6 +27,9 @@ STORED: dict[str, np.dtype[Any]] = {
     **{f"{sign}int{bits}": np.dtype(f"{sign}int{bits}") for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 """Types of a frame (pandas, polars, Arrow; integers in small letters) that hold less than a 64-bit float."""
+CLOCKED = ("date", "time", "duration")
+"""Meanings of columns that count a unit of time."""
+DAY = MICROSECONDS["D"]
 BITS_LOST = 16
 """bfloat16 is the upper half of a 32-bit float."""
 
@@ -42,21 +45,24 @@ class Grid:
     """The frame's own name of the type."""
     low: float
     high: float
+    family: str = "number"
+    """What the values measure: number, date, time (of day) or duration."""
     unit: int | None = None
-    """Microseconds in the unit of a date; None for numbers."""
+    """Microseconds in the unit of a date, time or duration; None for numbers."""
 
     @classmethod
     def of(cls, form: Form, values: Numbers) -> Grid:
         """The grid of a column with at least one value, none of them infinite."""
         present = values.array[~values.missing]
         decimals = learn_decimals(present)
-        unit = MICROSECONDS[form.unit or "us"] if form.meaning == "date" else None
+        family = form.meaning if form.meaning in CLOCKED else "number"
+        unit = None if family == "number" else MICROSECONDS[form.unit or "us"]
         dtype = "float64" if form.textual or unit else form.dtype
         step = learn_step(present, decimals)
         # A step learned from a handful of values says little; their rounding is enough.
         if decimals is not None and len(present) < 100:
             step = 10.0**-decimals
-        return cls(decimals, step, dtype, float(present.min()), float(present.max()), unit)
+        return cls(decimals, step, dtype, float(present.min()), float(present.max()), family, unit)
 
     def stored(self, numbers: np.ndarray) -> np.ndarray:
         """The numbers [n] as the frame will hold them."""
@@ -67,7 +73,9 @@ class Grid:
         return numbers if dtype is None or dtype.kind != "f" else numbers.astype(dtype).astype(np.float64)
 
     def fits(self, numbers: np.ndarray) -> np.ndarray:
-        """True [n] where an integer type has room for the number; missing ones fit."""
+        """True [n] where an integer type, or a day, has room for the number; missing ones fit."""
+        if self.family == "time":
+            return np.isnan(numbers) | ((numbers >= 0) & (numbers * (self.unit or 1) < DAY))
         dtype = STORED.get(self.dtype.lower())
         if dtype is None or dtype.kind not in "iu":
             return np.ones(len(numbers), dtype=bool)

@@ -93,7 +93,7 @@ def _orders(table: Table, sample: Table, grids: Mapping[str, Grid], fixed: Seque
     pairs: dict[tuple[str, str], float] = {}
     for low, below in grids.items():
         for high, above in grids.items():
-            same = low != high and (below.unit is None) == (above.unit is None)
+            same = low != high and below.family == above.family
             if not same or below.low > above.low or below.high > above.high:
                 continue
             if any({low, high} <= together for together in fixed):

@@ -40,7 +40,7 @@ def from_json(data: dict[str, Any]) -> Constraint:
 class Linear(Constraint):
     """factor * column + ... + constant <= 0 (or < or =): orders, chains, ranges, signs and sums.
 
-    Of dates only two may be compared, or one with a date.
+    Dates and times of day go with their like; a duration may lie between two of them.
     """
 
     kind: ClassVar[str] = "linear"
@@ -59,14 +59,7 @@ class Linear(Constraint):
         return tuple(name for name, _ in self.terms)
 
     def fit(self, table: Table, forms: Mapping[str, Form], grids: Mapping[str, Grid], fewest: int) -> Linear:
-        units = [grids[name].unit for name in self.columns]
-        dated = [unit for unit in units if unit is not None]
-        if dated and (len(dated) < len(units) or len(units) > 2 or any(abs(factor) != 1 for _, factor in self.terms)):
-            raise GannetError(f"constraint {self.rule!r}: dates can be compared with dates only, two at a time")
-        if dated and len({forms[name].timezone is None for name in self.columns}) > 1:
-            raise GannetError(f"constraint {self.rule!r}: one of the dates has a time zone, the other has none")
-        finest = min(dated, default=1)
-        scales = tuple(float(unit // finest) if unit is not None else 1.0 for unit in units)
+        scales = self._units(forms, grids)
         digits = self._digits([grids[name] for name in self.columns])
         slack = 0.0
         if self.relation == "=":
@@ -78,6 +71,28 @@ class Linear(Constraint):
         elif digits is None and len(self.terms) > 1 and not self.plain:
             slack = self._noise(table, grids)
         return replace(self, scales=scales, digits=digits, slack=slack)
+
+    def _units(self, forms: Mapping[str, Form], grids: Mapping[str, Grid]) -> tuple[float, ...]:
+        """What the columns are multiplied by to count the same unit; GannetError where they cannot."""
+        units = [grids[name].unit for name in self.columns]
+        clocked = [unit for unit in units if unit is not None]
+        if not clocked:
+            return (1.0,) * len(units)
+        moments = {"date": 0.0, "time": 0.0}
+        for name, factor in self.terms:
+            family = grids[name].family
+            moments[family] = moments.get(family, 0.0) + factor
+        one = len(self.terms) == 1
+        if len(clocked) < len(units) or any(abs(factor) != 1 for _, factor in self.terms):
+            raise GannetError(f"constraint {self.rule!r}: dates, times and durations go with their like only")
+        if not one and self.constant:
+            raise GannetError(f"constraint {self.rule!r}: a number beside dates has no unit; name columns only")
+        if not one and (moments["date"] or moments["time"]):
+            raise GannetError(f"constraint {self.rule!r}: a date goes with a date, or with a date and a duration")
+        if len({forms[name].timezone is None for name in self.columns if grids[name].family == "date"}) > 1:
+            raise GannetError(f"constraint {self.rule!r}: one of the dates has a time zone, the other has none")
+        finest = min(clocked)
+        return (1.0,) if one else tuple(float(unit // finest) for unit in clocked)
 
     @property
     def plain(self) -> bool:
@@ -168,7 +183,7 @@ class Product(Constraint):
 
     def fit(self, table: Table, forms: Mapping[str, Form], grids: Mapping[str, Grid], fewest: int) -> Product:
         if any(grids[name].unit is not None for name in self.columns):
-            raise GannetError(f"constraint {self.rule!r}: dates cannot be multiplied")
+            raise GannetError(f"constraint {self.rule!r}: dates and times cannot be multiplied")
         target = grids[self.target]
         noise = NOISE_SINGLE if "32" in target.dtype or "16" in target.dtype else NOISE
         noise *= max(abs(target.low), abs(target.high), 1e-30)

@@ -254,7 +254,7 @@ def _learned(table: Table, forms: Mapping[str, Form], wishes: Sequence[Wish]) ->
     for wish in wishes:
         for name in wish.constraint.columns:
             numeric = isinstance(wish.constraint, Linear | Product)
-            if numeric and forms[name].meaning not in ("integer", "decimal", "date"):
+            if numeric and forms[name].meaning in ("text", "boolean"):
                 what = "text" if forms[name].meaning == "text" else "a boolean"
                 raise GannetError(f"constraint {wish.constraint.rule!r}: {name!r} is {what}, not a number or a date")
             if numeric or isinstance(wish.constraint, Unique):
