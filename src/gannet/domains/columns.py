@@ -13,6 +13,7 @@ import numpy as np
 
 from gannet.domains.table_choice import Choice, frequencies
 from gannet.domains.table_column import Column, Encoded, spell_one
+from gannet.domains.table_column import from_json as field_from_json
 from gannet.domains.table_identifiers import Identifier, looks_like_identifier
 from gannet.domains.table_number import Asked, Number
 from gannet.domains.table_stretches import pooled_cuts
@@ -31,9 +32,7 @@ def from_json(data: dict[str, Any]) -> Column:
     """The inverse of `Column.to_json`."""
     leaves = (Number, Choice, Constant, Identifier, Withheld, Asked)
     kinds: dict[str, type[Column]] = {leaf.kind: leaf for leaf in leaves}
-    values: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "kind"
-    }
+    values: dict[str, Any] = {key: field_from_json(value) for key, value in data.items() if key != "kind"}
     if "rare_counts" in values:
         # Runs made before the rare levels had a number.
         counts = np.array(values.pop("rare_counts"), dtype=np.int64)
@@ -119,7 +118,7 @@ def fit(form: Form, values: Values, *, wanted: str | None = None, mixed: bool = 
     if wanted == "id":
         return Identifier.fit(form.name, values)
     if wanted == "text":
-        return Withheld(form.name, "free text")
+        return Withheld(form.name, "free text", isinstance(values, Numbers))
     if distinct == 1 and present == len(values):
         return Constant(form.name, levels[0])
     if present < least and form.meaning != "boolean":

@@ -9,8 +9,19 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from gannet.domains.table_shell import Raw, Shell, as_dtype, from_objects, moments, to_objects, unsupported
-from gannet.domains.table_values import Form, Meaning, Numbers, Values
+from gannet.domains.table_shell import (
+    Raw,
+    Shell,
+    as_dtype,
+    from_objects,
+    long_integers,
+    moments,
+    spans,
+    to_objects,
+    unsupported,
+    within,
+)
+from gannet.domains.table_values import LARGEST_EXACT, Form, Meaning, Numbers, Values
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,10 @@ def _from_vector(vector: np.ndarray) -> Raw:
     dtype = str(vector.dtype)
     if vector.dtype.kind == "M":
         return Raw(vector.astype("datetime64[us]"), dtype, "date")
+    if vector.dtype.kind == "m":
+        return Raw(vector.astype("timedelta64[us]"), dtype, "duration")
+    if vector.dtype.kind in "iu" and len(vector) and max(-int(vector.min()), int(vector.max())) > LARGEST_EXACT:
+        return long_integers(vector.tolist(), dtype)
     if vector.dtype.kind in "biuf":
         meaning: Meaning = {"b": "boolean", "f": "decimal"}.get(vector.dtype.kind, "integer")  # type: ignore[assignment]
         return Raw(Numbers(vector.astype(np.float64)), dtype, meaning)
@@ -78,6 +93,10 @@ def _to_vector(form: Form, values: Values, dtype: str) -> np.ndarray:
     kind = np.dtype(dtype)
     if form.meaning == "date" and kind.kind == "M":
         return moments(values, form).astype(kind)
+    if form.meaning == "duration" and kind.kind == "m":
+        return spans(values, form).astype(kind)
+    if form.digits and kind.kind in "iu":
+        return np.array(within(to_objects(values, form), dtype), dtype=kind)
     if kind.kind in "OU":
         items = np.empty(len(values), dtype=object)
         items[:] = to_objects(values, form)

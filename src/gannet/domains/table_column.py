@@ -71,7 +71,21 @@ class Column(ABC):
         raise GannetError(f"condition: column {self.name!r} is {self.kind}; condition on a category or a number")
 
     def to_json(self) -> dict[str, Any]:
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind, **{key: _to_json(value) for key, value in asdict(self).items()}}
+
+
+def _to_json(value: Any) -> Any:
+    """JSON knows no infinity."""
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    return {"float": repr(value)} if isinstance(value, float) and not np.isfinite(value) else value
+
+
+def from_json(value: Any) -> Any:
+    """A field of a column from JSON: lists are tuples, and infinite numbers are spelled."""
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    return float(value["float"]) if isinstance(value, dict) else value
 
 
 # ---------------------------------------------------------------------------------------------------------- words
@@ -79,6 +93,8 @@ class Column(ABC):
 
 def noun(form: Form, decimals: int | None) -> str:
     """What the values are called in the plural."""
+    if form.meaning in ("time", "duration"):
+        return "times of day" if form.meaning == "time" else "durations"
     if form.meaning == "date":
         return "dates" if form.unit == "D" else "times"
     return "integers" if decimals == 0 else "decimals"

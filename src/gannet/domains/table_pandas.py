@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from gannet.domains.table_arrow import from_arrow, to_arrow
 from gannet.domains.table_files import import_pandas
-from gannet.domains.table_shell import Raw, Shell, as_dtype, from_objects, moments, to_objects, unsupported
-from gannet.domains.table_values import Form, Meaning, Numbers, Texts, Values, spell
+from gannet.domains.table_shell import (
+    Raw,
+    Shell,
+    as_dtype,
+    from_objects,
+    long_integers,
+    moments,
+    spans,
+    spelled,
+    to_objects,
+    unsupported,
+    within,
+)
+from gannet.domains.table_values import LARGEST_EXACT, Form, Meaning, Numbers, Texts, Values
 from gannet.errors import GannetError
 
 
@@ -45,22 +58,42 @@ def _from_pandas(series: Any) -> Raw:
     dtype, types = str(series.dtype), pandas.api.types
     if isinstance(series.dtype, pandas.CategoricalDtype):
         return _from_categorical(series)
+    if isinstance(series.dtype, pandas.ArrowDtype) and not types.is_string_dtype(series.dtype):
+        return _from_arrow_dtype(pandas, series)
     if types.is_bool_dtype(series.dtype):
         return Raw(Numbers(_floats(series)), dtype, "boolean")
     if types.is_datetime64_any_dtype(series.dtype):
         timezone = None if series.dt.tz is None else str(series.dt.tz)
         plain = series if timezone is None else series.dt.tz_convert("UTC").dt.tz_localize(None)
         return Raw(plain.to_numpy("datetime64[us]"), dtype, "date", timezone=timezone)
+    if types.is_timedelta64_dtype(series.dtype):
+        return Raw(series.to_numpy("timedelta64[us]"), dtype, "duration")
+    if types.is_integer_dtype(series.dtype) and len(series) and series.abs().max() > LARGEST_EXACT:
+        return long_integers((None if item is None else int(item) for item in _or_none(series)), dtype)
     if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
         return Raw(Numbers(_floats(series)), dtype, "integer" if types.is_integer_dtype(series.dtype) else "decimal")
     if isinstance(series.dtype, pandas.StringDtype):
         codes, levels = pandas.factorize(series)
         return Raw(Texts(codes.astype(np.int64), [str(level) for level in levels]), dtype)
-    if series.dtype == object:
-        return from_objects(series.tolist(), series.isna().to_numpy(), dtype)
-    if dtype in ("string[pyarrow]", "large_string[pyarrow]"):
+    if series.dtype == object or dtype in ("string[pyarrow]", "large_string[pyarrow]"):
         return from_objects(series.tolist(), series.isna().to_numpy(), dtype)
     raise unsupported(str(series.name), dtype)
+
+
+def _from_arrow_dtype(pandas: Any, series: Any) -> Raw:
+    """A column that pandas holds as an Arrow array."""
+    dtype = str(series.dtype)
+    try:
+        known = pandas.api.types.pandas_dtype(dtype) == series.dtype
+    except (NotImplementedError, TypeError):
+        known = False
+    if not known:
+        raise unsupported(str(series.name), dtype)
+    return replace(from_arrow(str(series.name), series.array.__arrow_array__()), dtype=dtype)
+
+
+def _or_none(series: Any) -> list[Any]:
+    return series.astype(object).where(series.notna(), None).tolist()
 
 
 def _floats(series: Any) -> np.ndarray:
@@ -75,19 +108,29 @@ def _from_categorical(series: Any) -> Raw:
         whole = all(isinstance(level, int) for level in levels)
         meaning: Meaning = "integer" if whole else "decimal"
         return Raw(Numbers(table[codes]), "category", meaning, categories=tuple(levels), ordered=ordered)
-    names = [str(level) for level in levels]
-    return Raw(Texts(codes, names), "category", "text", categories=tuple(names), ordered=ordered)
+    names, other = [str(level) for level in levels], {type(level).__name__ for level in levels} - {"str"}
+    remark = f"categories of {', '.join(sorted(other))}: kept as the text they print as" if other else None
+    return Raw(Texts(codes, names), "category", "text", None, tuple(names), ordered, remark)
 
 
 def _to_pandas(pandas: Any, form: Form, values: Values) -> Any:
     if form.categories is not None:
         items = to_objects(values, form)
         return pandas.Series(pandas.Categorical(items, categories=list(form.categories), ordered=form.ordered))
+    if form.digits:
+        bounds = form.dtype.lower() if form.dtype.lower() in _NUMPY_TYPES else "int64"
+        made = to_objects(values, form) if form.dtype == "object" else within(to_objects(values, form), bounds)
+        return pandas.Series(made, dtype=form.dtype)
+    if form.dtype.endswith("[pyarrow]") and not form.textual and form.meaning != "text":
+        dtype = pandas.api.types.pandas_dtype(form.dtype)
+        return pandas.Series(to_arrow(dtype.pyarrow_dtype, form, values).to_pylist(), dtype=dtype)
     if form.textual or form.meaning == "text":
-        # pandas 3 calls its own text type "str"; older ones would turn None into the word None.
-        spelled = spell(values, form)
-        own = form.dtype == "str" and not values.missing.all()
-        return pandas.Series(spelled) if own else pandas.Series(spelled, dtype="object").astype(_text_type(form.dtype))
+        written = spelled(values, form)
+        if form.dtype == "str":
+            # pandas 3 calls its own text type so and finds it by itself, if there is a text at all; older ones would
+            # turn None into the word None.
+            return pandas.Series(np.append(written, "x")).iloc[:-1]
+        return pandas.Series(written, dtype="object").astype(_text_type(form.dtype))
     if form.dtype == "object":
         return pandas.Series(to_objects(values, form), dtype="object")
     if form.meaning == "date":
@@ -95,6 +138,8 @@ def _to_pandas(pandas: Any, form: Form, values: Values) -> Any:
         if form.timezone is not None:
             series = series.dt.tz_localize("UTC").dt.tz_convert(form.timezone)
         return series.astype(form.dtype)
+    if form.meaning == "duration":
+        return pandas.Series(spans(values, form)).astype(form.dtype)
     assert isinstance(values, Numbers)
     if form.dtype in _NUMPY_TYPES:
         return pandas.Series(as_dtype(values.array, np.dtype(form.dtype)))

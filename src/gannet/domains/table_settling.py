@@ -28,7 +28,7 @@ from gannet.domains.table_values import (
 from gannet.errors import GannetError, did_you_mean
 from gannet.spec import Condition, Spec
 
-TYPES = ("boolean", "category", "date", "decimal", "id", "integer")
+TYPES = ("boolean", "category", "date", "decimal", "duration", "id", "integer", "text", "time")
 LEAST, ROWS_PER_LEAST = 5, 100
 TINY = 50
 """Fewer rows than this, and every category is learned."""
@@ -71,14 +71,19 @@ def settle(name: str, raw: Raw, wanted: dict[str, str], from_text: bool) -> tupl
         return *_dated(name, raw), raw.remark
     if isinstance(raw.values, Numbers) or raw.meaning == "text":
         meaning = raw.meaning or "text"
-        form = Form(name, meaning, raw.dtype, categories=raw.categories, ordered=raw.ordered)
+        form = Form(name, meaning, raw.dtype, categories=raw.categories, ordered=raw.ordered, digits=raw.digits)
         return form, raw.values, raw.remark
     found = understand(raw.values, wanted=kind)
+    if not from_text and found.meaning == "text":
+        # In a frame, which has nulls of its own, the text NA may be a country.
+        return Form(name, "text", raw.dtype, True), raw.values, found.remark
     if not from_text:
-        form = Form(name, found.meaning, raw.dtype, True, found.unit, spelling=found.spelling)
+        gap = found.spelling.missing if found.values.missing.any() and not raw.values.missing.any() else None
+        form = Form(name, found.meaning, raw.dtype, True, found.unit, spelling=found.spelling, gap=gap)
         return form, found.values, found.remark
     words = found.spelling.words
-    textual = found.meaning == "text" or (words is not None and words[1].lower() != "true")
+    # pandas has no type of its own for times of day.
+    textual = found.meaning in ("text", "time") or (words is not None and words[1].lower() != "true")
     dtype = "str" if textual else _file_dtype(found.meaning, bool(found.values.missing.any()))
     form = Form(name, found.meaning, dtype, textual, found.unit, spelling=found.spelling)
     return form, found.values, found.remark
@@ -87,6 +92,7 @@ def settle(name: str, raw: Raw, wanted: dict[str, str], from_text: bool) -> tupl
 def _file_dtype(meaning: str, missing: bool) -> str:
     """The pandas type of a column of a delimited file; integers and booleans stay so beside missing values."""
     names = {"integer": ("int64", "Int64"), "boolean": ("bool", "boolean"), "date": ("datetime64[us]",) * 2}
+    names["duration"] = ("timedelta64[us]",) * 2
     return names.get(meaning, ("float64",) * 2)[missing]
 
 
@@ -94,13 +100,13 @@ def _dated(name: str, raw: Raw) -> tuple[Form, Values]:
     assert isinstance(raw.values, np.ndarray)
     gone = np.isnat(raw.values)
     unit = coarsest_unit(raw.values[~gone].astype(np.int64))
-    form = Form(name, "date", raw.dtype, unit=unit, timezone=raw.timezone)
+    form = Form(name, raw.meaning or "date", raw.dtype, unit=unit, timezone=raw.timezone)
     return form, _counted(raw.values, unit)
 
 
 def _counted(moments: np.ndarray, unit: str) -> Numbers:
     gone = np.isnat(moments)
-    micros = np.where(gone, np.datetime64(0, "us"), moments).astype(np.int64)
+    micros = np.where(gone, 0, moments.astype(np.int64))
     return Numbers(np.where(gone, np.nan, micros / MICROSECONDS[unit]))
 
 
@@ -108,9 +114,10 @@ def conform(raw: Raw, form: Form) -> Values:
     """A column of a later frame in the plain form of the column learned."""
     if isinstance(raw.values, np.ndarray):
         counted = _counted(raw.values, form.unit or "us")
-        return counted if form.meaning == "date" else texts(spell(counted, form))
+        return counted if form.meaning == raw.meaning else texts(spell(counted, form))
     if isinstance(raw.values, Texts):
-        return raw.values if raw.meaning == "text" else parse(raw.values, form)
+        plain = raw.meaning == "text" or (form.meaning == "text" and not form.spelling.missing)
+        return raw.values if plain else parse(raw.values, form)
     if form.meaning == "text":
         return texts(None if item is None else str(item) for item in to_objects(raw.values, Form("", "decimal", "")))
     return raw.values
@@ -149,6 +156,7 @@ def encoder(
 def _check_type(form: Form, values: Values, kind: str | None) -> None:
     """Raise GannetError where a column cannot be what the user says it is."""
     readable = {"integer": ("integer", "decimal"), "decimal": ("integer", "decimal"), "date": ("date",)}
+    readable |= {"time": ("time",), "duration": ("duration",)}
     if kind in readable and form.meaning not in readable[kind] and not values.missing.all():
         raise GannetError(f"types: column {form.name!r} cannot be read as {kind}, it holds {form.meaning} values")
     if kind == "integer" and isinstance(values, Numbers):

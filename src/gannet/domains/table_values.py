@@ -14,7 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-Meaning = Literal["integer", "decimal", "boolean", "date", "text"]
+from gannet.domains.table_clock import Clock, duration_of, read_clock, spell_clock, time_of
+
+Meaning = Literal["integer", "decimal", "boolean", "date", "time", "duration", "text"]
 
 MISSING_SPELLINGS = frozenset({"", "NA", "N/A", "n/a", "NaN", "nan", "Nan", "null", "NULL", "Null", "None", "?"})
 BOOLEAN_WORDS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("off", "on"))
@@ -35,7 +37,7 @@ ISO_SHAPES = {
 """Formats that numpy reads by itself, a hundred times faster than the standard library."""
 
 MICROSECONDS = {"D": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1_000, "us": 1}
-"""The units in which dates are counted since 1970, coarsest first."""
+"""The units in which dates are counted since 1970, times of day since midnight, and durations; coarsest first."""
 
 LARGEST_EXACT = 2**53
 """Beyond it a 64-bit float no longer holds every integer; longer digit strings are kept as text."""
@@ -51,7 +53,7 @@ _PADDING = re.compile(r"(?<![0-9:])0(?=[0-9])")
 
 @dataclass(frozen=True)
 class Numbers:
-    """One column as float64 [n], NaN where missing; dates count their unit since 1970, booleans are 0 and 1."""
+    """One column as float64 [n], NaN where missing; dates and times count their unit, booleans are 0 and 1."""
 
     array: np.ndarray
 
@@ -137,6 +139,8 @@ class Spelling:
     words: tuple[str, str] | None = None
     """How false and true are written."""
     date_format: str | None = None
+    clock: Clock | None = None
+    """How times of day and durations are written."""
     padded: bool = True
     """Whether days and months below 10 are written with a zero."""
     fixed_decimals: int | None = None
@@ -158,12 +162,16 @@ class Form:
     textual: bool = False
     """Whether the frame holds the values spelled as text, whatever they mean."""
     unit: str | None = None
-    """What dates count (see MICROSECONDS)."""
+    """What dates, times and durations count (see MICROSECONDS)."""
     timezone: str | None = None
     spelling: Spelling = field(default_factory=Spelling)
     categories: tuple[str | float, ...] | None = None
     """Levels of a categorical type, in its order."""
     ordered: bool = False
+    gap: str | None = None
+    """The text that the frame itself holds where nothing stands; None: its own null."""
+    digits: bool = False
+    """Whether the texts are whole numbers too long for arithmetic, which the frame holds as integers."""
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -173,6 +181,7 @@ class Form:
         spelling = dict(data["spelling"])
         words, categories = spelling["words"], data["categories"]
         spelling["words"] = None if words is None else (words[0], words[1])
+        spelling["clock"] = None if spelling.get("clock") is None else Clock(**spelling["clock"])
         categories = None if categories is None else tuple(categories)
         return cls(**{**data, "spelling": Spelling(**spelling), "categories": categories})
 
@@ -199,7 +208,7 @@ def understand(column: Texts, *, wanted: str | None = None) -> Understood:
     """
     column, missing = _without_missing(column)
     levels, spelling = column.levels, Spelling(missing=missing)
-    if wanted in ("category", "id") or not levels:
+    if wanted in ("category", "id", "text") or not levels:
         return Understood("text", column, spelling)
     words = boolean_words(levels)
     if wanted == "boolean" and words is None and len(levels) == 2:
@@ -209,9 +218,11 @@ def understand(column: Texts, *, wanted: str | None = None) -> Understood:
         return Understood("boolean", _look_up(table, column), Spelling(missing=missing, words=words))
     if wanted in (None, "integer", "decimal") and (found := _numbers(column, missing)):
         return found
+    if wanted in (None, "time", "duration") and (clocked := _clocked(column, missing, wanted)):
+        return clocked
     if wanted in (None, "date") and (dated := _dates(column, missing)):
         return dated
-    if wanted in ("integer", "decimal", "date"):
+    if wanted in ("integer", "decimal", "date", "time", "duration"):
         return _forced(column, wanted, missing)
     return Understood("text", column, spelling, remark=_mixed_remark(column))
 
@@ -266,7 +277,8 @@ def _thousands(levels: list[str]) -> bool:
 
 
 def _decimal_spelling(levels: list[str], missing: str, comma: bool) -> Spelling:
-    digits = {len(level.partition(".")[2]) if "." in level else 0 for level in levels if "e" not in level.lower()}
+    powers = any("e" in level.lower() for level in levels)
+    digits = set() if powers else {len(level.partition(".")[2]) if "." in level else 0 for level in levels}
     whole = [level for level in levels if not level.partition(".")[2].strip("0")]
     return Spelling(
         missing=missing,
@@ -294,6 +306,17 @@ def _dates(column: Texts, missing: str) -> Understood | None:
             spelling = Spelling(missing=missing, date_format=date_format, padded=padded)
             return Understood("date", values, spelling, unit, _other_reading(levels, date_format))
     return None
+
+
+def _clocked(column: Texts, missing: str, wanted: str | None) -> Understood | None:
+    found = read_clock([level.strip() for level in column.levels], wanted)
+    if found is None:
+        return None
+    micros = np.array(found[1], dtype=np.int64)
+    unit = coarsest_unit(micros)
+    values = _look_up((micros // MICROSECONDS[unit]).astype(np.float64), column)
+    meaning: Meaning = "time" if found[0] == "time" else "duration"
+    return Understood(meaning, values, Spelling(missing=missing, clock=found[2]), unit)
 
 
 def _other_reading(levels: list[str], date_format: str) -> str | None:
@@ -328,7 +351,11 @@ def _forced(column: Texts, wanted: str, missing: str) -> Understood:
     kept = [level for level, good in zip(column.levels, fits, strict=True) if good]
     recode = np.append(np.where(fits, np.cumsum(fits) - 1, -1), -1)
     reduced = Texts(recode[column.codes], kept)
-    found = (_dates if wanted == "date" else _numbers)(reduced, missing) if kept else None
+    found = None
+    if kept and wanted in ("time", "duration"):
+        found = _clocked(reduced, missing, wanted)
+    elif kept:
+        found = (_dates if wanted == "date" else _numbers)(reduced, missing)
     lost = int(column.counts[~np.array(fits)].sum())
     remark = f"{lost:,} of its values are no {wanted} and became missing"
     if found is None:
@@ -339,6 +366,8 @@ def _forced(column: Texts, wanted: str, missing: str) -> Understood:
 def _fits(level: str, wanted: str) -> bool:
     if wanted == "date":
         return any(_moments([level.strip()], date_format) is not None for date_format in DATE_FORMATS)
+    if wanted in ("time", "duration"):
+        return (time_of if wanted == "time" else duration_of)(level.strip()) is not None
     return bool(_DECIMAL.fullmatch(level.strip() + "\n")) and np.isfinite(float(level))
 
 
@@ -367,6 +396,10 @@ def spell(values: Values, form: Form) -> np.ndarray:
         out[present] = [yes if number else no for number in numbers]
     elif form.meaning == "date":
         out[present] = spell_dates(numbers, form.unit or "us", form.spelling)
+    elif form.meaning in ("time", "duration"):
+        micros = np.rint(numbers).astype(np.int64) * MICROSECONDS[form.unit or "us"]
+        usual = Clock("time" if form.meaning == "time" else "days", digits=None)
+        out[present] = spell_clock(micros.tolist(), form.spelling.clock or usual)
     elif form.meaning == "integer":
         out[present] = [str(number) for number in np.rint(numbers).astype(np.int64).tolist()]
     else:
@@ -405,6 +438,10 @@ def parse(column: Texts, form: Form) -> Values:
         no, yes = form.spelling.words or ("False", "True")
         table = np.array([{no: 0.0, yes: 1.0}.get(level, np.nan) for level in column.levels])
         return _look_up(table, column)
+    if form.meaning in ("time", "duration"):
+        read, length = time_of if form.meaning == "time" else duration_of, MICROSECONDS[form.unit or "us"]
+        clocked = [read(level.strip()) for level in column.levels]
+        return _look_up(np.array([np.nan if micro is None else micro // length for micro in clocked]), column)
     if form.meaning == "date":
         length = MICROSECONDS[form.unit or "us"]
         date_format = form.spelling.date_format or "%Y-%m-%d %H:%M:%S"

@@ -16,7 +16,7 @@ from gannet.domains.table_values import Form, Numbers, Texts, Values, spell
 
 def as_json(values: Values, form: Form) -> list[Any]:
     """A column [n] as values of JSON: dates as they are spelled."""
-    return spell(values, form).tolist() if form.meaning == "date" else to_objects(values, form)
+    return spell(values, form).tolist() if form.meaning in ("date", "time", "duration") else to_objects(values, form)
 
 
 def write_parquet(decoded: Any, path: Path) -> None:
