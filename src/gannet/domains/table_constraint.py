@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -51,8 +51,11 @@ class Grid:
     """Microseconds in the unit of a date, time or duration; None for numbers."""
 
     @classmethod
-    def of(cls, form: Form, values: Numbers) -> Grid:
-        """The grid of a column with at least one value, none of them infinite."""
+    def of(cls, form: Form, values: Numbers, least: int = 1) -> Grid:
+        """The grid of a column with at least one value, none of them infinite.
+
+        The span is that of means of `least` values, so that no row's own is kept.
+        """
         present = values.array[~values.missing]
         decimals = learn_decimals(present)
         family = form.meaning if form.meaning in CLOCKED else "number"
@@ -62,7 +65,11 @@ class Grid:
         # A step learned from a handful of values says little; their rounding is enough.
         if decimals is not None and len(present) < 100:
             step = 10.0**-decimals
-        return cls(decimals, step, dtype, float(present.min()), float(present.max()), family, unit)
+        grid = cls(decimals, step, dtype, 0.0, 0.0, family, unit)
+        least = min(least, len(present))
+        ends = np.partition(present, [least - 1, len(present) - least])
+        low, high = grid.nearest(np.array([ends[:least].mean(), ends[len(ends) - least :].mean()])).tolist()
+        return replace(grid, low=low, high=high)
 
     def stored(self, numbers: np.ndarray) -> np.ndarray:
         """The numbers [n] as the frame will hold them."""

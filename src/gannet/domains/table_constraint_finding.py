@@ -32,18 +32,28 @@ MOST_SHOWN = 30
 
 def find(table: Table, forms: Mapping[str, Form], skip: Collection[str] = ()) -> list[Proposal]:
     """Rules that hold in every row of the table; `skip` names columns that are made anew (identifiers)."""
-    total = count(table) if table else 0
+    kept = {name: values for name, values in table.items() if name not in skip}
+    total = count(kept) if kept else 0
     if total < FEWEST_ROWS:
         return []
-    kept = {name: values for name, values in table.items() if name not in skip}
     few = np.unique(np.linspace(0, total - 1, SCREENED).astype(np.int64)) if total > SCREENED else None
     sample = kept if few is None else {name: values.take(few) for name, values in kept.items()}
     grids = _grids(kept, forms)
-    found, fixed = sums(kept, sample, grids)
+    found, tied = sums(kept, sample, grids)
+    fixed = joined(tied)
     found += _orders(kept, sample, grids, fixed)
     found += among_categories(kept, sample)
     found += _uniques(kept, sample, grids)
     return found[:MOST_SHOWN] + _signs(kept, grids)
+
+
+def joined(groups: Sequence[frozenset[str]]) -> list[frozenset[str]]:
+    """Groups that share a column as one."""
+    out: list[frozenset[str]] = []
+    for group in groups:
+        meeting = [each for each in out if each & group]
+        out = [each for each in out if not each & group] + [group.union(*meeting)]
+    return out
 
 
 def _grids(table: Table, forms: Mapping[str, Form]) -> dict[str, Grid]:
@@ -91,15 +101,16 @@ def _scaled(table: Table, name: str, grid: Grid) -> np.ndarray:
 def _orders(table: Table, sample: Table, grids: Mapping[str, Grid], fixed: Sequence[frozenset[str]]) -> list[Proposal]:
     """a <= b for numbers and dates, chains reduced to neighbours, and sums of parts below a total."""
     pairs: dict[tuple[str, str], float] = {}
+    known: set[tuple[str, str]] = set()
     for low, below in grids.items():
         for high, above in grids.items():
             same = low != high and below.family == above.family
             if not same or below.low > above.low or below.high > above.high:
                 continue
-            if any({low, high} <= together for together in fixed):
+            if (_scaled(sample, low, below) > _scaled(sample, high, above)).any():
                 continue
-            some_low, some_high = _scaled(sample, low, below), _scaled(sample, high, above)
-            if (some_low > some_high).any():
+            if any({low, high} <= together for together in fixed):
+                known.add((low, high))
                 continue
             step = max(below.step * (below.unit or 1), above.step * (above.unit or 1))
             expected = _holds(_scaled(table, low, below), _scaled(table, high, above), step)
@@ -107,10 +118,16 @@ def _orders(table: Table, sample: Table, grids: Mapping[str, Grid], fixed: Seque
                 pairs[low, high] = expected
     summed = _partial_sums(table, grids, pairs)
     # What follows from two others is not said again.
+    known |= set(pairs)
     direct = [
-        pair for pair in pairs if not any((pair[0], name) in pairs and (name, pair[1]) in pairs for name in grids)
+        pair for pair in pairs if not any((pair[0], name) in known and (name, pair[1]) in known for name in grids)
     ]
-    parts = {(part, whole) for whole, (names, _, _) in summed.items() for part in names}
+    parts = {
+        (part, whole)
+        for whole, (names, _, _) in summed.items()
+        for part in names
+        if not any(table[name].missing.any() for name in names)
+    }
     found = [Proposal(rule, rows, expected) for _, rule, rows, expected in _summed_rules(summed)]
     return found + [_order(table, grids, *pair, pairs[pair]) for pair in direct if pair not in parts]
 
@@ -139,8 +156,8 @@ def _partial_sums(
         for part in parts:
             values = numbers(table, part)
             rest = np.round(left - values, 9)
-            step = max(grids[part].step, grids[whole].step)
-            expected = _holds(values, np.round(left, 9), step) if not (rest < 0).any() else 0.0
+            # That the first part comes near the whole is enough: what is left may well be a fee of some size.
+            expected = _holds(values, np.round(left, 9), np.inf) if not (rest < 0).any() else 0.0
             if expected:
                 chosen.append(part)
                 left, least = rest, min(least, expected)

@@ -60,7 +60,7 @@ def open_constraints(
     asked_for = wishes(request, [proposal.rule for proposal in proposals], named, anew, least)
     if not asked_for:
         return Opening(None, None, ["constraints: none was found that holds in every row"], [])
-    fitted = Constraints.fit(table, named, asked_for, asked, in_file=in_file)
+    fitted = Constraints.fit(table, named, asked_for, asked, least=least, in_file=in_file)
     offer = [] if request.found else _offer(_others(proposals, fitted.constraints))
     kept = None if fitted.kept is None else np.flatnonzero(fitted.kept)
     return Opening(fitted.constraints, kept, fitted.constraints.describe() + offer, fitted.remarks)

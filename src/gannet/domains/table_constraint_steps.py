@@ -57,9 +57,13 @@ class Bounded(Step):
         return [("low", self.lows), ("high", self.highs)]
 
     def _anchor(self, table: Table) -> np.ndarray:
-        """What the distance is counted from [n]; where a source is missing, from where it usually lies."""
-        bounds = [rule.bound(self.column, table, self.fills) for rule in self.base]
-        return np.max(bounds, axis=0) if self.sign > 0 else np.min(bounds, axis=0)
+        """What the distance is counted from [n]; where no bound is known, from where it usually lies."""
+        nearest = np.fmax if self.sign > 0 else np.fmin
+        known: np.ndarray = nearest.reduce([rule.bound(self.column, table) for rule in self.base])
+        usual = nearest.reduce([rule.bound(self.column, table, self.fills) for rule in self.base])
+        unknown = np.isnan(known)
+        known[unknown] = usual[unknown]
+        return known
 
     def hide(self, table: Table) -> dict[str, Values]:
         if not self.base:

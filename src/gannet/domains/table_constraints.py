@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from gannet.domains.table_constraint_unique import adjustable, separate
 from gannet.domains.table_values import Form, Numbers, Texts, Values, spell
 from gannet.errors import GannetError
 
-TRIALS = 500
+TRIALS, FEW_VALUES = 500, 100
 """Made-up rows among which one is sought that meets all constraints, for when no generated row does."""
 
 
@@ -95,10 +95,12 @@ class Constraints:
         wishes: Sequence[Wish],
         asked: Iterable[str] = (),
         *,
+        least: int = 1,
         in_file: bool = False,
     ) -> Fitted:
         """Learn the constraints from training rows; `asked` are columns that samples are conditioned on.
 
+        Of numbers nothing is kept that stands for fewer than `least` rows.
         Raises GannetError for rows that break one (with the first), and for constraints that cannot be met together.
         """
         asked = tuple(asked)
@@ -115,10 +117,10 @@ class Constraints:
         if broken.any():
             table = {name: values.take(np.flatnonzero(~broken)) for name, values in table.items()}
             rules = _learned(table, forms, wishes)
-        facts = _facts(table, forms, rules, asked)
+        facts = _facts(table, forms, rules, asked, least)
         chosen, given_up = _together(rules, wishes, facts)
         remarks += [f"constraint {rule.rule!r} cannot be built in beside the others: left out" for rule in given_up]
-        facts = _completed(cls(chosen, facts), table)
+        facts = _completed(cls(chosen, facts), table, least)
         return Fitted(cls(chosen, facts), ~broken if broken.any() else None, remarks)
 
     # --------------------------------------------------------------------------------------------- there and back
@@ -262,14 +264,14 @@ def _learned(table: Table, forms: Mapping[str, Form], wishes: Sequence[Wish]) ->
     return [wish.constraint.fit(table, forms, grids, wish.fewest) for wish in wishes]
 
 
-def _grid(name: str, values: Values, form: Form, rule: Constraint) -> dict[str, Grid]:
+def _grid(name: str, values: Values, form: Form, rule: Constraint, least: int = 1) -> dict[str, Grid]:
     if not isinstance(values, Numbers) or (isinstance(rule, Unique) and form.meaning == "boolean"):
         return {}
     if np.isinf(values.array).any():
         raise GannetError(f"constraint {rule.rule!r}: {name!r} holds infinite values; make them missing")
     if values.missing.all():
         raise GannetError(f"constraint {rule.rule!r}: every value of {name!r} is missing; leave the constraint out")
-    return {name: Grid.of(form, values)}
+    return {name: Grid.of(form, values, least)}
 
 
 def _refuse(
@@ -321,7 +323,9 @@ def _together(
     return chosen, given_up
 
 
-def _facts(table: Table, forms: Mapping[str, Form], rules: Sequence[Constraint], asked: Sequence[str]) -> Facts:
+def _facts(
+    table: Table, forms: Mapping[str, Form], rules: Sequence[Constraint], asked: Sequence[str], least: int
+) -> Facts:
     """The facts that a plan needs; those that need a plan are added by `_completed`."""
     members = {name for rule in rules for name in rule.columns}
     names = tuple(name for name in table if name in members)
@@ -329,48 +333,66 @@ def _facts(table: Table, forms: Mapping[str, Form], rules: Sequence[Constraint],
     for rule in rules:
         if isinstance(rule, Linear | Product | Unique):
             for name in rule.columns:
-                grids |= _grid(name, table[name], forms[name], rule)
-    fills = {name: _middle(table[name]) for name in grids}
+                grids |= _grid(name, table[name], forms[name], rule, least)
+    fills = {name: float(grids[name].nearest(_middle(table[name], 0.5, least))) for name in grids}
     texts = tuple(name for name in names if isinstance(table[name], Texts))
     return Facts(names, grids, fills, {}, tuple(name for name in asked if name in names), texts, {})
 
 
-def _middle(values: Values) -> float:
+def _middle(values: Values, share: float, least: int) -> np.ndarray:
+    """The mean of the `least` values around a quantile of a number column."""
     assert isinstance(values, Numbers)
-    return float(np.quantile(values.array[~values.missing], 0.5, method="lower"))
+    present = np.sort(values.array[~values.missing])
+    start = int(np.clip(share * len(present) - least / 2, 0, max(len(present) - least, 0)))
+    return present[start : start + least].mean()
 
 
-def _completed(draft: Constraints, table: Table) -> Facts:
+def _completed(draft: Constraints, table: Table, least: int) -> Facts:
     """The facts with the usual value of each column, and a made-up row that meets the constraints."""
     facts = draft.facts
     inner = {name: table[name] for name in facts.columns} | draft.hide(table)
-    usual = {name: _usual(values) for name, values in inner.items()}
-    facts = Facts(**{**vars(facts), "usual": usual})
-    return Facts(**{**vars(facts), "spare": _spare(Constraints(draft.constraints, facts), inner)})
+    usual = {name: _usual(values, least) for name, values in inner.items()}
+    facts = replace(facts, usual=usual)
+    return replace(facts, spare=_spare(Constraints(draft.constraints, facts), inner, least))
 
 
-def _usual(values: Values) -> Item:
-    """The commonest text, the middle number; None where nothing is there."""
+def _usual(values: Values, least: int) -> Item:
+    """The commonest value, or the middle of a number of many values; None where nothing is there."""
     if values.missing.all():
         return None
-    if isinstance(values, Texts):
-        return values.levels[int(values.counts.argmax())]
-    distinct, times = np.unique(values.array[~values.missing], return_counts=True)
-    return float(distinct[times.argmax()]) + 0.0 if len(distinct) <= 100 else _middle(values)
+    items, times = _common(values, least)
+    return items[int(times.argmax())] if items else float(_middle(values, 0.5, least))
 
 
-def _spare(constraints: Constraints, inner: dict[str, Values]) -> dict[str, Item]:
+def _common(values: Values, least: int) -> tuple[list[Item], np.ndarray]:
+    """The values that stand in `least` rows or more, and how often; none where a number has many values."""
+    codes, items = coded(values)
+    times = np.bincount(codes, minlength=len(items))[1:]
+    enough = np.flatnonzero(times >= min(least, times.max(initial=0)))
+    if isinstance(values, Numbers) and len(items) > FEW_VALUES:
+        return [], times[:0]
+    return [items[1 + place] for place in enough], times[enough]
+
+
+def _spare(constraints: Constraints, inner: dict[str, Values], least: int) -> dict[str, Item]:
     """A row that meets the constraints, made up of values drawn column by column: no training row's own."""
     random = np.random.default_rng(0)
     drawn: dict[str, Values] = {}
     for name, values in inner.items():
         usual, as_text = constraints.facts.usual[name], isinstance(values, Texts)
-        some = np.flatnonzero(~values.missing)
-        codes, items = coded(values.take(random.choice(some, size=TRIALS) if len(some) else np.zeros(TRIALS, int)))
-        if usual is not None:
-            codes[0] = items.index(usual) if usual in items else len(items)
-            items = [*items, usual]
-        drawn[name] = from_items(codes, items, as_text)
+        if usual is None:
+            drawn[name] = from_items(np.zeros(TRIALS, dtype=np.int64), [None], as_text)
+            continue
+        items, times = _common(values, least)
+        if items:
+            codes = random.choice(len(items), size=TRIALS, p=times / times.sum())
+            codes[0] = items.index(usual)
+            drawn[name] = from_items(codes, items, as_text)
+            continue
+        numbers = np.array([_middle(values, share, least) for share in random.random(TRIALS)])
+        numbers[0] = float(usual or 0.0)
+        grid = constraints.facts.grids.get(name)
+        drawn[name] = Numbers(numbers if grid is None else grid.nearest(numbers))
     for step in constraints.steps:
         step.show(drawn, random)
     spare: dict[str, Item] = {}

@@ -7,6 +7,7 @@ Types are found column by column and said; samples come back in the same types, 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from gannet.domains import table_files as files
 from gannet.domains import table_preview as preview
 from gannet.domains.columns import Choice, Column, Encoded, Withheld
 from gannet.domains.domain import Domain, Opened, Subset
+from gannet.domains.table_constraint_opening import described, distinct, hidden_columns, hide, open_constraints, show
+from gannet.domains.table_constraints import Constraints
 from gannet.domains.table_frames import kind_of, shell_from_json, take
 from gannet.domains.table_pandas import PandasShell
 from gannet.domains.table_rows import Layout, RowDataset, Rows
@@ -67,6 +70,8 @@ class Tables(Domain):
 
         By default 5, in tables of fewer than 500 rows one for each hundred rows.
         """
+        constraints: str | None = None
+        """What holds in every row: found (all that was found in the data), or a .toml file of rules."""
 
     def __init__(
         self,
@@ -77,9 +82,12 @@ class Tables(Domain):
         asked: Sequence[str],
         delimiter: str,
         histograms: Sequence[preview.Histogram],
+        constraints: Constraints | None = None,
     ) -> None:
         self.spec, self.shell, self.forms, self.columns = spec, shell, list(forms), list(columns)
         self.asked, self.delimiter, self.histograms = list(asked), delimiter, list(histograms)
+        self.constraints, self.names = constraints, [form.name for form in self.forms]
+        self.hidden = {} if constraints is None else constraints.words()
         self.free = [index for index, column in enumerate(self.columns) if column.name not in self.asked]
         self.given = [index for index, column in enumerate(self.columns) if column.name in self.asked]
         self.layout = Layout.of([self.columns[index] for index in self.free])
@@ -109,13 +117,21 @@ class Tables(Domain):
         columns = [
             encoder(form, column, wanted, asked, remarks, least) for form, column in zip(forms, values, strict=True)
         ]
+        held = open_constraints(options.constraints, forms, values, columns, asked, least, in_file=read.shell is None)
+        if held.kept is not None:
+            values, count = [column.take(held.kept) for column in values], len(held.kept)
+            columns = [
+                encoder(form, column, wanted, asked, remarks, least) for form, column in zip(forms, values, strict=True)
+            ]
         forms = [told(form, column) for form, column in zip(forms, columns, strict=True)]
+        if held.constraints is not None:
+            columns = hidden_columns(held.constraints, columns, values, least)
         shell = (read.shell or PandasShell(list(read.names))).select(kept)
-        domain = cls(spec_of(columns, forms, asked), shell, forms, columns, asked, read.delimiter, [])
+        domain = cls(spec_of(columns, forms, asked), shell, forms, columns, asked, read.delimiter, [], held.constraints)
         if not domain.layout.width:
             raise GannetError(f"{title(source)}: no column can be learned (only constants and ids); check types=")
         data = domain._dataset(values, np.random.default_rng([seed, 2]))
-        domain.histograms = domain._histograms(data.rows)
+        domain.histograms = domain._histograms(data)
         order = np.random.default_rng([seed, 1]).permutation(count)
         spare = min(count // 10, MOST_HELD_OUT) if count >= ROWS_TO_SPARE else 0
         warnings = read.warnings + [f"column {name!r}: {remark}" for name, remark in remarks.items()]
@@ -123,28 +139,29 @@ class Tables(Domain):
             domain=domain,
             train=Subset(data, order[spare:]),
             holdout=Subset(data, order[:spare]) if spare else None,
-            fingerprint=_fingerprint(forms, values),
-            found=domain._found(values, count, spare, least),
-            warnings=warnings + domain._doubts(values, data.rows, data.condition),
+            fingerprint=_fingerprint(forms, values, held.constraints),
+            found=domain._found(values, count, spare, least) + held.found,
+            warnings=warnings + held.warnings + domain._doubts(values, data.rows, data.condition),
         )
 
     def _dataset(self, values: Sequence[Values], random: np.random.Generator) -> RowDataset:
-        count = len(values[0])
+        count, values = len(values[0]), hide(self.constraints, self.names, values)
         encoded = [self.columns[index].encode(values[index], random) for index in self.free]
         rows = self.layout.pack(encoded, count)
         given = [self.columns[index].encode(values[index]) for index in self.given]
         return RowDataset(rows, self.condition_layout.pack(given, count) if given else None)
 
-    def _histograms(self, rows: Rows) -> list[preview.Histogram]:
+    def _histograms(self, data: RowDataset) -> list[preview.Histogram]:
         """Of what was learned, not of what was read: no level that was left out is shown or saved."""
-        some = np.linspace(0, len(rows) - 1, min(len(rows), MOST_SHOWN)).astype(np.int64)
-        encoded, random = rows.encoded(some), np.random.default_rng(0)
+        some = np.linspace(0, len(data) - 1, min(len(data), MOST_SHOWN)).astype(np.int64)
+        given = [] if data.condition is None else data.condition.encoded(some)
+        values = self._columns(data.rows.encoded(some), given, len(some), np.random.default_rng(0))
         panels: list[preview.Histogram] = []
-        for index, content in zip(self.free, encoded, strict=True):
+        for index in self.free:
             column, form = self.columns[index], self.forms[index]
-            if column.blocks and len(panels) < preview.MOST_PANELS:
-                values = column.decode(content, len(some), random)
-                panels.append(preview.summarise(values, form, as_levels=isinstance(column, Choice)))
+            if (column.blocks or form.name in self.hidden) and len(panels) < preview.MOST_PANELS:
+                as_levels = isinstance(column, Choice) and form.name not in self.hidden
+                panels.append(preview.summarise(values[index], form, as_levels=as_levels))
         return panels
 
     def _found(self, values: Sequence[Values], count: int, spare: int, least: int) -> list[str]:
@@ -152,7 +169,8 @@ class Tables(Domain):
         if len(self.columns) <= MOST_LINES:
             for form, column, content in zip(self.forms, self.columns, values, strict=True):
                 given = ", asked for" if column.name in self.asked else ""
-                lines.append(f"{column.name}: {column.describe(content, form)}{given}")
+                words = column.describe(content, form) if form.name not in self.hidden else None
+                lines.append(f"{form.name}: {words or described(self.hidden, form, content)}{given}")
         else:
             groups: dict[str, list[str]] = {}
             for form, column in zip(self.forms, self.columns, strict=True):
@@ -176,7 +194,7 @@ class Tables(Domain):
         doubts += [
             f"column {form.name!r}: {column.describe(content, form)}"
             for form, content, column in zip(self.forms, values, self.columns, strict=True)
-            if isinstance(column, Withheld)
+            if isinstance(column, Withheld) and form.name not in self.hidden
         ]
         single = {
             form.name: int((content.counts == 1).sum())
@@ -200,6 +218,7 @@ class Tables(Domain):
             "asked": self.asked,
             "delimiter": self.delimiter,
             "histograms": [histogram.to_json() for histogram in self.histograms],
+            "constraints": None if self.constraints is None else self.constraints.to_json(),
         }
 
     @classmethod
@@ -212,13 +231,14 @@ class Tables(Domain):
             state["asked"],
             state["delimiter"],
             [preview.Histogram.from_json(histogram) for histogram in state["histograms"]],
+            Constraints.from_json(state["constraints"]) if state.get("constraints") else None,
         )
 
     # -------------------------------------------------------------------------------------- there and back again
 
     def encode(self, decoded: Any) -> Tensor:
         """A frame or array with the same columns -> samples [n, features]; conditions and ids are left out."""
-        values = self._values(decoded)
+        values = hide(self.constraints, self.names, self._values(decoded))
         encoded = [self.columns[index].encode(values[index]) for index in self.free]
         return self.layout.pack(encoded, len(values[0])).expand()
 
@@ -227,8 +247,10 @@ class Tables(Domain):
 
         Of a choice (the generator gives its probabilities) the most probable level is taken. What is not learned
         (ids, which of the rare levels) is drawn from a generator seeded by the samples, so that decoding is pure.
+        Every constraint holds; GannetError where uniqueness is asked for and there are fewer values than rows.
         """
-        return self.shell.build(self.forms, self._decode(samples, condition))
+        values = distinct(self.constraints, self.names, self._decode(samples, condition), strict=True)
+        return self.shell.build(self.forms, values)
 
     def _decode(self, samples: Tensor, condition: Tensor | None) -> list[Values]:
         content = _plain(samples)
@@ -236,10 +258,16 @@ class Tables(Domain):
         assert (given is not None) == bool(self.given), "conditions are wanted where the data has them, and only there"
         seed = hashlib.sha256(content.tobytes() + (b"" if given is None else given.tobytes())).digest()
         random = np.random.default_rng(np.frombuffer(seed, dtype=np.uint32))
-        encoded: dict[int, Encoded] = dict(zip(self.free, self.layout.split(content), strict=True))
-        if given is not None:
-            encoded |= dict(zip(self.given, self.condition_layout.split(given), strict=True))
-        return [column.decode(encoded[index], len(content), random) for index, column in enumerate(self.columns)]
+        asked = [] if given is None else self.condition_layout.split(given)
+        return self._columns(self.layout.split(content), asked, len(content), random)
+
+    def _columns(
+        self, free: Sequence[Encoded], given: Sequence[Encoded], count: int, random: np.random.Generator
+    ) -> list[Values]:
+        """Encoded columns -> the user's, every constraint but uniqueness met."""
+        encoded = dict(zip(self.free, free, strict=True)) | dict(zip(self.given, given, strict=True))
+        values = [column.decode(encoded[index], count, random) for index, column in enumerate(self.columns)]
+        return show(self.constraints, self.names, values, random)
 
     def _values(self, decoded: Any) -> list[Values]:
         """The columns of a frame, in our order and by our forms."""
@@ -305,7 +333,8 @@ class Tables(Domain):
         return features @ projection.to(samples.device)
 
     def frame(self, samples: Tensor, condition: Tensor | None = None) -> Any:
-        decoded = self.decode(samples, condition)
+        values = distinct(self.constraints, self.names, self._decode(samples, condition), strict=False)
+        decoded = self.shell.build(self.forms, values)
         return decoded if kind_of(decoded) == "pandas" else None
 
     def conditions(self, decoded: Any) -> Tensor | None:
@@ -335,7 +364,8 @@ class Tables(Domain):
 
     @property
     def unlearned(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns if not (column.choice_width or column.has_number))
+        blank = [column.name for column in self.columns if not (column.choice_width or column.has_number)]
+        return tuple(name for name in blank if name not in self.hidden)
 
     def _weights(self, device: torch.device) -> Tensor:
         weights: list[float] = []
@@ -353,8 +383,8 @@ def _plain(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
 
 
-def _fingerprint(forms: Sequence[Form], values: Sequence[Values]) -> str:
-    digest = hashlib.sha256()
+def _fingerprint(forms: Sequence[Form], values: Sequence[Values], constraints: Constraints | None) -> str:
+    digest = hashlib.sha256(b"" if constraints is None else json.dumps(constraints.to_json()).encode("utf-8"))
     for form, content in zip(forms, values, strict=True):
         name = form.name.encode("utf-8")
         digest.update(len(name).to_bytes(4, "little") + name + content.digest())
