@@ -13,10 +13,12 @@ import pytest
 import torch
 from torch import nn
 
+import gannet
 from gannet.diagnostics import Referee
 from gannet.domains.domain import ArrayDataset
 from gannet.engine import Engine
 from gannet.networks import parameter_count
+from gannet.recipes import RECIPES
 from gannet.recipes.gan import GAN
 from gannet.recipes.r3gan import R3GAN
 from gannet.recipes.recipe import Recipe
@@ -250,3 +252,21 @@ def test_a_sound_game_takes_the_course_of_an_unwatched_one() -> None:
         watched.play()
         unwatched.play()
         assert_equal(watched, unwatched)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_published_settings_raise_no_doubt(name: str) -> None:
+    assert RECIPES[name]().doubts() == []
+
+
+def test_a_run_with_a_rebuilt_discriminator_and_a_gathered_batch_resumes_and_samples(tmp_path: Path) -> None:
+    """From the verbs' side: what was asked for stays in the settings, what is played is in the checkpoints."""
+    out, asked = tmp_path / "run", {"batch_size": 4, "discriminator_size": 0.1}
+    gannet.train("toy:ring", out=out, samples=256, size=0.25, **asked)
+    session = gannet.resume(out, samples=512)
+    assert session.play().status == "finished"
+    model = gannet.load(out, checkpoint="newest")
+    (told,) = [line for line in model.log() if line["event"] == "referee"]
+    assert told["action"] == "overrule" and told["settings"] == {"batch_size": 64, "discriminator_size": 1.0}
+    assert {knob: model.settings["knobs"][knob] for knob in asked} == asked
+    assert model.seen == 512 and len(model.sample(5)) == 5

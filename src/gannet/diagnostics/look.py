@@ -56,7 +56,7 @@ class Sight:
         ordered = between.sort(1).values
         self.radii = ordered[:, min(NEIGHBOURS, len(ordered) - 1)]
         self.gap = float(ordered[:, 1].median()) if len(ordered) > 1 else 0.0
-        self.spread = _mean_distance(between)
+        self.between, self.spread = between, _mean_distance(between)
         real = torch.cdist(self.holdout, self.train)
         self.covered = real.amin(1) <= self.radii
         within = torch.cdist(self.train, self.train)
@@ -108,12 +108,11 @@ class Sight:
     def _class_variety(self, between: Tensor, classes: Tensor) -> dict[str, float]:
         if self.holdout_classes is None:
             return {}
-        real = torch.cdist(self.holdout, self.holdout)
         found = {}
         for level, name in enumerate(self.names):
             ours, theirs = classes == level, self.holdout_classes == level
             if min(int(ours.sum()), int(theirs.sum())) >= FEWEST_OF_A_CLASS:
-                spread = _mean_distance(real[theirs][:, theirs])
+                spread = _mean_distance(self.between[theirs][:, theirs])
                 found[name] = _mean_distance(between[ours][:, ours]) / max(spread, 1e-12)
         return found
 

@@ -41,6 +41,8 @@ class LSGAN(Recipe):
     """c: what the generator wants the discriminator to say of fakes."""
     ema_half_life: float = 10_000
     """Samples after which a weight's share in the averaged generator has halved."""
+    discriminator_size: float = 1.0
+    """Size of the discriminator's network in units of the generator's; 1 lets the players match."""
     family: str | None = "dcgan"
     """Family of networks for pictures: dcgan or convnets; none picks the default."""
     augment: Augmenting = "none"

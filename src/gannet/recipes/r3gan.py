@@ -56,6 +56,8 @@ class R3GAN(Recipe):
     """Share of the run over which the schedules move."""
     ema_half_life: float | None = None
     """Samples after which a weight's share in the averaged generator has halved; none: 1 % of the run."""
+    discriminator_size: float = 1.0
+    """Size of the discriminator's network in units of the generator's; 1 lets the players match."""
     family: str | None = None
     """Family of networks for pictures: convnets or dcgan; none picks the default."""
     augment: Augmenting = "auto"

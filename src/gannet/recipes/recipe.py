@@ -79,8 +79,6 @@ class Recipe(ABC):
     """Width of the generator's noise."""
     micro_batch: int | None = None
     """Samples in memory at a time; gradients add up to those of the whole batch. None: the whole batch at once."""
-    discriminator_size: float = 1.0
-    """Size of the discriminator's networks in units of the generator's; 1 lets the players match."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the networks; weights, penalties and losses stay fp32. Auto: bf16 on a GPU that has it."""
 
