@@ -6,8 +6,21 @@ import gzip
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gannet.domains.table_files import MOST_COLUMNS, read_parquet, read_text, suffix_of, target, write_json, write_text
+from gannet.domains.table_arrow_text import ArrowText, read_fast
+from gannet.domains.table_files import (
+    MOST_COLUMNS,
+    read_carefully,
+    read_parquet,
+    read_text,
+    suffix_of,
+    target,
+    write_json,
+    write_text,
+)
+from gannet.domains.table_values import texts, understand
 from gannet.errors import GannetError
 
 ROWS = "a,b\n1,x\n2,y\n3,z\n"
@@ -109,3 +122,65 @@ def test_json_is_rows_with_nulls(tmp_path):
     import json
 
     assert json.loads((tmp_path / "t.json").read_text()) == [{"a": 1, "b": "x"}, {"a": None, "b": "y"}]
+
+
+# --------------------------------------------------------------------------------------------------- read by Arrow
+
+LINES = {
+    "plain": "a,b\n1,x\n2,y\n",
+    "quoted": 'a,b\n"1","x, y"\n2,"he said ""no"""\n3,"two\nlines"\n',
+    "windows": '\ufeffa,b\r\n1,x\r\n\r\n2,"y\r\nz"\r\n',
+    "no last newline": "a;b\n1;x\n2;y",
+    "one column": "a\n1\n\n2\n",
+    "quoted header": '"a\nb",c\n1,2\n',
+    "empty fields": "a,b\n,\n1,\n,x\n",
+}
+
+
+@pytest.mark.parametrize("name", LINES)
+def test_arrow_reads_what_the_careful_reader_reads(tmp_path, name):
+    pytest.importorskip("pyarrow")
+    path, content = tmp_path / "t.csv", LINES[name].encode()
+    fast, careful = read_fast(content, path), read_carefully(content, path)
+    assert (fast.names, fast.delimiter, fast.warnings) == (careful.names, careful.delimiter, careful.warnings)
+    for column, expected in zip(fast.columns, careful.columns, strict=True):
+        assert column.texts().objects().tolist() == expected.objects().tolist()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'a,b\n1,"x\n',
+        b'a,b\n1,x"y"z\n',
+        b'a,b\n1,"x"y\n',
+        b"a,b\n1\n",
+        b"a,b\n1,\xe9\n",
+        b"a, b\n1, 2\n",
+        b"a\n\x00\n",
+        b"",
+    ],
+)
+def test_anything_odd_is_left_to_the_careful_reader(tmp_path, content):
+    assert read_fast(content, tmp_path / "t.csv") is None
+
+
+ITEMS = st.lists(
+    st.sampled_from(
+        ["", "NA", " nan", "0", "1", "-7", "007", "1.50", "2.", ".5", "1e3", "1e999", "9" * 17, "1,5", "x", "+1"]
+    )
+    | st.integers(-(10**6), 10**6).map(str)
+    | st.floats(-1e9, 1e9).map(repr),
+    min_size=1,
+    max_size=30,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(ITEMS, st.sampled_from([None, "integer", "decimal", "category"]))
+def test_a_column_of_arrow_means_what_the_same_texts_mean(items, wanted):
+    pyarrow = pytest.importorskip("pyarrow")
+    # Several chunks, as a large file has.
+    column = ArrowText(pyarrow.chunked_array([pyarrow.array(part) for part in (items[:7], items[7:]) if part]))
+    found, expected = column.understand(wanted), understand(texts(items), wanted=wanted)
+    assert (found.meaning, found.unit, found.remark) == (expected.meaning, expected.unit, expected.remark)
+    assert found.spelling == expected.spelling and found.values.digest() == expected.values.digest()

@@ -11,16 +11,19 @@ import io
 import json
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gannet.domains.table_values import Codebook, Texts
 from gannet.errors import GannetError, missing_extra
+
+if TYPE_CHECKING:
+    from gannet.domains.table_arrow_text import ArrowText
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 READ_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
@@ -37,7 +40,7 @@ class TextTable:
     """A delimited file as text: the columns' names, their texts, and how the fields are parted."""
 
     names: list[str]
-    columns: list[Texts]
+    columns: Sequence[Texts | ArrowText]
     delimiter: str
     warnings: list[str]
 
@@ -53,20 +56,26 @@ def suffix_of(path: Path) -> str:
 
 def read_text(path: Path) -> TextTable:
     """A delimited file with a header line. Raises GannetError for what is not a table, naming the line."""
-    text = _decode(_bytes(path), path)
+    return read_carefully(contents(path), path)
+
+
+def read_carefully(content: bytes, path: Path) -> TextTable:
+    """`read_text` of a file's content."""
+    text = _decode(content, path)
     delimiter = sniff(text, path)
     csv.field_size_limit(2**31 - 1)
     spaced = f"{delimiter} " in text[: text.find("\n") + 1]
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=spaced)
     try:
-        names, warnings = _header(next(reader, []), path)
+        names, warnings = header(next(reader, []), path)
         columns = _columns(reader, len(names), path)
     except csv.Error as error:
         raise GannetError(f"{path} line {reader.line_num}: {error}; mend the quotes of that line") from None
     return TextTable(names, columns, delimiter, warnings)
 
 
-def _bytes(path: Path) -> bytes:
+def contents(path: Path) -> bytes:
+    """The bytes of a file, unpacked by its ending."""
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             content = file.read(MOST_BYTES + 1)
@@ -114,7 +123,8 @@ def sniff(text: str, path: Path) -> str:
     return best
 
 
-def _header(names: list[str], path: Path) -> tuple[list[str], list[str]]:
+def header(names: list[str], path: Path) -> tuple[list[str], list[str]]:
+    """The columns' names as they are used, and warnings; GannetError where they cannot be used."""
     names = [name.strip() for name in names]
     warnings: list[str] = []
     if len(names) > MOST_COLUMNS:

@@ -12,6 +12,7 @@ import numpy as np
 
 from gannet.domains import columns as encoders
 from gannet.domains.columns import Asked, Choice, Column
+from gannet.domains.table_arrow_text import ArrowText
 from gannet.domains.table_shell import Raw, to_objects
 from gannet.domains.table_values import (
     MICROSECONDS,
@@ -67,6 +68,9 @@ def _known(name: str, names: list[str], option: str) -> None:
 def settle(name: str, raw: Raw, wanted: dict[str, str], from_text: bool) -> tuple[Form, Values, str | None]:
     """What a column means, its values in plain form, and a remark for the user."""
     kind = wanted.get(name)
+    if from_text:
+        return _of_file(name, raw, kind)
+    assert not isinstance(raw.values, ArrowText)
     if isinstance(raw.values, np.ndarray):
         return *_dated(name, raw), raw.remark
     if isinstance(raw.values, Numbers) or raw.meaning == "text":
@@ -74,13 +78,21 @@ def settle(name: str, raw: Raw, wanted: dict[str, str], from_text: bool) -> tupl
         form = Form(name, meaning, raw.dtype, categories=raw.categories, ordered=raw.ordered, digits=raw.digits)
         return form, raw.values, raw.remark
     found = understand(raw.values, wanted=kind)
-    if not from_text and found.meaning == "text":
+    if found.meaning == "text":
         # In a frame, which has nulls of its own, the text NA may be a country.
         return Form(name, "text", raw.dtype, True), raw.values, found.remark
-    if not from_text:
-        gap = found.spelling.missing if found.values.missing.any() and not raw.values.missing.any() else None
-        form = Form(name, found.meaning, raw.dtype, True, found.unit, spelling=found.spelling, gap=gap)
-        return form, found.values, found.remark
+    gap = found.spelling.missing if found.values.missing.any() and not raw.values.missing.any() else None
+    form = Form(name, found.meaning, raw.dtype, True, found.unit, spelling=found.spelling, gap=gap)
+    return form, found.values, found.remark
+
+
+def _of_file(name: str, raw: Raw, kind: str | None) -> tuple[Form, Values, str | None]:
+    """A column of delimited text, which becomes one of a pandas frame."""
+    if isinstance(raw.values, ArrowText):
+        found = raw.values.understand(kind)
+    else:
+        assert isinstance(raw.values, Texts)
+        found = understand(raw.values, wanted=kind)
     words = found.spelling.words
     # pandas has no type of its own for times of day.
     textual = found.meaning in ("text", "time") or (words is not None and words[1].lower() != "true")
@@ -112,6 +124,7 @@ def _counted(moments: np.ndarray, unit: str) -> Numbers:
 
 def conform(raw: Raw, form: Form) -> Values:
     """A column of a later frame in the plain form of the column learned."""
+    assert not isinstance(raw.values, ArrowText)
     if isinstance(raw.values, np.ndarray):
         counted = _counted(raw.values, form.unit or "us")
         return counted if form.meaning == raw.meaning else texts(spell(counted, form))

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gannet.domains.table_arrow_text import ArrowText
 from gannet.domains.table_values import LARGEST_EXACT, MICROSECONDS, Form, Meaning, Numbers, Texts, Values, spell, texts
 from gannet.errors import GannetError
 
@@ -26,7 +27,7 @@ class Raw:
     Dates are datetime64[us] [n]; times of day and durations timedelta64[us] [n].
     """
 
-    values: Values | np.ndarray
+    values: Values | np.ndarray | ArrowText
     dtype: str
     meaning: Meaning | None = None
     timezone: str | None = None

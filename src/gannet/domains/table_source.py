@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gannet.domains import table_files as files
+from gannet.domains.table_arrow_text import read_fast
 from gannet.domains.table_frames import take
 from gannet.domains.table_shell import Raw, Shell
 from gannet.errors import GannetError
@@ -41,7 +42,8 @@ def read_source(source: Any) -> Read:
     if files.suffix_of(path) == ".parquet":
         return read_source(files.read_parquet(path))
     files.import_pandas(f"{path.name}, whose samples become a data frame,")
-    table = files.read_text(path)
+    content = files.contents(path)
+    table = read_fast(content, path) or files.read_carefully(content, path)
     return Read(None, table.names, [Raw(column, "text") for column in table.columns], table.delimiter, table.warnings)
 
 

@@ -268,7 +268,7 @@ def _numbers(column: Texts, missing: str) -> Understood | None:
         if np.abs(parsed).max() >= LARGEST_EXACT:
             return Understood("text", column, Spelling(missing=missing))
         return Understood("integer", values, Spelling(missing=missing))
-    return Understood("decimal", values, _decimal_spelling(stripped[:10_000], missing, comma))
+    return Understood("decimal", values, decimal_spelling(stripped[:10_000], missing, comma))
 
 
 def _thousands(levels: list[str]) -> bool:
@@ -276,7 +276,8 @@ def _thousands(levels: list[str]) -> bool:
     return all(len(level.rpartition(",")[2]) == 3 for level in levels if "," in level)
 
 
-def _decimal_spelling(levels: list[str], missing: str, comma: bool) -> Spelling:
+def decimal_spelling(levels: list[str], missing: str, comma: bool) -> Spelling:
+    """How decimals are written, by some of them."""
     powers = any("e" in level.lower() for level in levels)
     digits = set() if powers else {len(level.partition(".")[2]) if "." in level else 0 for level in levels}
     whole = [level for level in levels if not level.partition(".")[2].strip("0")]
