@@ -5,7 +5,8 @@ Standard library only, so that every room (domains, networks, recipes, run) can 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
@@ -60,6 +61,26 @@ class Block:
     def from_json(cls, data: list[Any]) -> Block:
         """The inverse of `to_json`; older settings hold no cuts."""
         return cls(data[0], data[1], tuple(data[2]) if len(data) > 2 else None)
+
+
+@dataclass(frozen=True)
+class Range:
+    """A stretch of a number feature, in [-1, 1]."""
+
+    low: float
+    high: float
+    when: tuple[int, int] | None = None
+    """(first feature of a choice, level): the range is asked for only where that choice has that level."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What flat samples are asked to be, by the features of their blocks; what is not named is free."""
+
+    levels: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    """First feature of a choice -> the weight in [0, 1] of each of its levels; one of weight 0 must not come."""
+    ranges: Mapping[int, Range] = field(default_factory=dict)
+    """Feature of a number -> its range."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -129,8 +128,16 @@ def _first_lines(content: bytes) -> str | None:
 
 def _soundly_quoted(content: bytes, delimiter: str) -> bool:
     """Whether every quotation mark opens, closes or is doubled inside a quoted field: else readers may differ."""
-    if b'"' not in content:
-        return True
-    part = re.escape(delimiter.encode())
-    fields = re.compile(rb"(?:(?<=[\r\n" + part + rb'])|\A)"(?:[^"]|"")*+"(?=[\r\n' + part + rb"]|\Z)")
-    return b'"' not in fields.sub(b"", content.removeprefix(b"\xef\xbb\xbf"))
+    buffer = np.frombuffer(content, dtype=np.uint8)
+    beside = np.zeros(256, dtype=bool)
+    beside[[*b'\r\n"', ord(delimiter)]] = True
+    start, seen = 3 * content.startswith(b"\xef\xbb\xbf"), 0
+    for first in range(0, len(buffer), 1 << 24):
+        marks = first + np.flatnonzero(buffer[first : first + (1 << 24)] == ord('"'))
+        # Marks open and close by turns; a doubled one closes and opens again at once.
+        opening, closing = marks[seen % 2 :: 2], marks[1 - seen % 2 :: 2]
+        before, after = opening[opening > start], closing[closing + 1 < len(buffer)]
+        if not (beside[buffer[before - 1]].all() and beside[buffer[after + 1]].all()):
+            return False
+        seen += len(marks)
+    return seen % 2 == 0

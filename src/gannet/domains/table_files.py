@@ -78,7 +78,9 @@ def contents(path: Path) -> bytes:
     """The bytes of a file, unpacked by its ending."""
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            # Asked for so many bytes, a plain file would set them all aside at once.
+            packed = path.suffix.lower() == ".gz" or path.stat().st_size > MOST_BYTES
+            content = file.read(MOST_BYTES + 1) if packed else file.read()
     except FileNotFoundError:
         raise GannetError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:
