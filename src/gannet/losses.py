@@ -66,3 +66,18 @@ def between(real: Tensor, fake: Tensor) -> Tensor:
     """Points on the lines between paired reals and fakes, one uniform draw a pair (Gulrajani et al. 2017, alg. 1)."""
     mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     return fake + mix * (real - fake)
+
+
+def negative_log_likelihood(log_likelihood: Tensor) -> Tensor:
+    """-log p of a sample, from the logarithms [batch, tokens] of its tokens' probabilities, averaged over the batch."""
+    return -log_likelihood.sum(1).mean()
+
+
+def augmented_likelihood(log_likelihood: Tensor, fake_logits: Tensor, bound: float) -> Tensor:
+    """Sum of (w - 1/batch) (-log p) over generated samples, w in proportion to D / (1 - D): MaliGAN's generator.
+
+    Che et al. (2017), eq. 5: raise what the discriminator takes for real, lower the rest. `log_likelihood` is
+    [batch, tokens] of the generator's own samples; `bound` limits the logits, and with them the weights.
+    """
+    weights = fake_logits.detach().clamp(-bound, bound).softmax(0)
+    return ((weights - 1 / len(weights)) * -log_likelihood.sum(1)).sum()

@@ -6,6 +6,7 @@ from gannet.errors import GannetError, did_you_mean
 from gannet.recipes.gan import GAN
 from gannet.recipes.hinge import Hinge
 from gannet.recipes.lsgan import LSGAN
+from gannet.recipes.maligan import MaliGAN
 from gannet.recipes.r3gan import R3GAN
 from gannet.recipes.recipe import Pace, Recipe, Terms, Turn
 from gannet.recipes.wgan import WGAN
@@ -17,6 +18,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "gan": GAN,
     "hinge": Hinge,
     "lsgan": LSGAN,
+    "maligan": MaliGAN,
     "r3gan": R3GAN,
     "wgan": WGAN,
     "wgan_gp": WGANGP,

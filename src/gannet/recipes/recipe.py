@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 
 from gannet.errors import GannetError
 from gannet.judge import Judge
-from gannet.spec import Spec
+from gannet.spec import Spec, Wish
 
 Terms = dict[str, Tensor]
 """Named scalars of one player's loss; the engine descends their sum."""
@@ -72,6 +72,9 @@ class Recipe(ABC):
     """Which networks each player owns."""
     averaged: ClassVar[tuple[str, ...]] = ("generator",)
     """Networks of which a moving average is kept; samples are drawn from the average."""
+
+    answers: ClassVar[bool] = False
+    """Whether flat samples can be asked for by any of their blocks: `wished` and `filled`."""
 
     batch_size: int = 64
     """Real samples a step shows to the discriminator."""
@@ -161,6 +164,22 @@ class Recipe(ABC):
         generator = self.networks["generator"]
         device = next(generator.parameters()).device
         return generator(torch.randn(count, self.latent, device=device) * truncation, condition).float()
+
+    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """`count` samples [count, features] that meet a wish, as frequent as among all samples that meet it.
+
+        Only of recipes that `answers`.
+        """
+        raise AssertionError(f"{type(self).__name__} cannot be asked for wishes")
+
+    def filled(
+        self, samples: Tensor, known: Tensor, condition: Tensor | None = None, wish: Wish | None = None
+    ) -> Tensor:
+        """The samples [n, features] with the features not marked in `known` [features] drawn anew, given the others.
+
+        `wish` limits what is drawn. Only of recipes that `answers`.
+        """
+        raise AssertionError(f"{type(self).__name__} cannot fill gaps")
 
     def describe(self) -> dict[str, Any]:
         """The choices worth telling before training, in short words."""

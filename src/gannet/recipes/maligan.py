@@ -1,0 +1,167 @@
+"""MaliGAN (Che et al. 2017) for rows of a table: likelihood first, then the game, for a generator that draws tokens.
+
+    D: -log D(x) - log(1 - D(G(z)))      G: -log p(x) + lambda * sum_i (w_i - 1/n) (-log p(G(z_i))),  w ~ D / (1 - D)
+
+The generator is the masked perceptron of `networks.autoregressive`, which knows the likelihood of what it writes: it
+begins by maximum likelihood in changing orders of the columns (Uria et al. 2014), which makes it answer any condition
+and fill any gap, and ends in the game, in which real rows keep teaching it beside the discriminator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from gannet.errors import GannetError
+from gannet.judge import Judge
+from gannet.losses import augmented_likelihood, binary_cross_entropy, negative_log_likelihood
+from gannet.networks import default_pair
+from gannet.networks.autoregressive import RowGenerator
+from gannet.networks.tokens import Tokens
+from gannet.recipes.pieces import cosine
+from gannet.recipes.recipe import Pace, Recipe, Terms, Turn
+from gannet.spec import Spec, Wish
+
+UNITS = 16
+"""Units a token of a generator of size 1."""
+CANDIDATES = 4
+"""Beginnings of rows among which those that meet a wish are chosen, for each row wanted."""
+
+
+@dataclass(kw_only=True)
+class MaliGAN(Recipe):
+    """The default for tables: learns by likelihood, then by the game; answers any condition and fills gaps."""
+
+    batch_size: int = 128
+    """Real rows a step shows to each player."""
+    latent: int = 64
+    """Width of the noise; follows from the columns, whatever is given."""
+    learning_rate: float = 2e-3
+    """Adam's first step size, both players."""
+    final_share: float = 0.02
+    """Adam's last step size over the first."""
+    beta1: float = 0.9
+    """Adam's decay of the mean gradient."""
+    beta2: float = 0.99
+    """Adam's decay of the squared gradient."""
+    dropout: float = 0.1
+    """Share of the generator's units left out at every step of likelihood."""
+    warm_up: float = 0.75
+    """Share of the run in which the generator learns by likelihood alone."""
+    weight: float = 1.0
+    """Weight of the game beside the likelihood (lambda)."""
+    bound: float = 3.0
+    """Largest size of the logits behind the weights of generated rows."""
+    ema_share: float = 0.03
+    """Share of the run after which a weight's share in the averaged generator has halved."""
+
+    warm: bool = field(init=False, repr=False, compare=False, default=True)
+
+    answers: ClassVar[bool] = True
+    citation: ClassVar[str] = """@article{che2017maximum,
+  title = {Maximum-Likelihood Augmented Discrete Generative Adversarial Networks},
+  author = {Che, Tong and Li, Yanran and Zhang, Ruixiang and Hjelm, R. Devon and Li, Wenjie and Song, Yangqiu and
+            Bengio, Yoshua},
+  journal = {arXiv preprint arXiv:1702.07983},
+  year = {2017}
+}"""
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        if self.warm:
+            return (Turn("discriminator", "discriminator", times=0), Turn("generator", "likelihood"))
+        return (Turn("discriminator", "discriminator"), Turn("generator", "game"))
+
+    def check(self, spec: Spec) -> None:
+        super().check(spec)
+        if spec.blocks is None:
+            raise GannetError(f"recipe maligan writes rows of a table, not {spec.kind}; use r3gan")
+        if not 0 <= self.dropout < 1:
+            raise GannetError(f"dropout={self.dropout}: must be at least 0 and below 1")
+        if not 0 <= self.warm_up <= 1:
+            raise GannetError(f"warm_up={self.warm_up}: must be a share of the run, from 0 to 1")
+
+    def build(self, spec: Spec, *, size: float, count: int, holdout: int) -> dict[str, nn.Module]:
+        _, discriminator = default_pair(spec, size=size, latent=1)
+        generator = RowGenerator(spec, count=count, units=max(4, round(UNITS * size)), dropout=self.dropout)
+        self.latent = generator.latent
+        return {"generator": generator, "judge": Judge(discriminator)}
+
+    def pace(self, seen: int, total: int) -> Pace:
+        rate = cosine(self.learning_rate, self.learning_rate * self.final_share, seen, total)
+        return Pace(rate, ema_half_life=cosine(0.0, self.ema_share * total, seen, total / 4))
+
+    def optimiser(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
+        return Adam(parameters, lr=self.learning_rate, betas=(self.beta1, self.beta2), fused=True)
+
+    def begin(self, seen: int, total: int) -> None:
+        self.warm = seen < self.warm_up * total
+
+    @property
+    def writer(self) -> RowGenerator:
+        """The generator, which knows the likelihood of what it writes."""
+        generator = self.networks["generator"]
+        assert isinstance(generator, RowGenerator)
+        return generator
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens of a row."""
+        return self.writer.tokens
+
+    def generate(self, count: int, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        """`count` rows; `truncation` below 1 makes likely values likelier."""
+        device = self.writer.first.weight.device
+        uniform = torch.rand(count, self.writer.latent, device=device)
+        return self.writer.write(uniform, condition, temperature=truncation)[0]
+
+    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
+        uniform = torch.rand(CANDIDATES * count, self.writer.latent, device=self.writer.first.weight.device)
+        several = None if condition is None else condition.repeat(CANDIDATES, 1)
+        return self.writer.write(uniform, several, wish=wish, rows=count, temperature=truncation)[0]
+
+    def filled(
+        self, samples: Tensor, known: Tensor, condition: Tensor | None = None, wish: Wish | None = None
+    ) -> Tensor:
+        values, kept = self.tokens.read(samples), self.tokens.among(known)
+        uniform = torch.rand(len(samples), self.writer.latent, device=samples.device)
+        written, _ = self.writer.write(uniform, condition, known=(values, kept), wish=wish)
+        return torch.where(known, samples, written)
+
+    def likelihood(self, real: Tensor, condition: Tensor | None) -> Terms:
+        order = self.writer.drawn_order()
+        return {
+            "likelihood": negative_log_likelihood(self.writer.log_likelihood(self.tokens.read(real), order, condition))
+        }
+
+    def retold(self, real: Tensor) -> Tensor:
+        """Real rows as the generator would write them: the discriminator shall not tell rows by their spelling."""
+        values = self.tokens.read(real)
+        return self.tokens.write(values, torch.rand(len(real), len(self.tokens.numbers), device=real.device))
+
+    def discriminator(self, real: Tensor, condition: Tensor | None) -> Terms:
+        real = self.retold(real)
+        real_logits, fake_logits = self.judge.pair(real, self.generate(len(real), condition), condition)
+        return {"real": binary_cross_entropy(real_logits, 1.0), "fake": binary_cross_entropy(fake_logits, 0.0)}
+
+    def game(self, real: Tensor, condition: Tensor | None) -> Terms:
+        fake = self.generate(len(real), condition)
+        own = list(range(len(self.tokens)))
+        written = self.writer.log_likelihood(self.tokens.read(fake), own, condition)
+        with torch.no_grad():
+            fake_logits = self.judge(fake, condition)
+        return {
+            **self.likelihood(real, condition),
+            "adversarial": self.weight * augmented_likelihood(written, fake_logits, self.bound),
+        }
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "learning rate": f"{self.learning_rate:.2g}",
+            "game": f"from {self.warm_up:.0%} of the run on",
+        }
