@@ -21,8 +21,9 @@ NEIGHBOURS = 5
 FEWEST_OF_A_CLASS = 10
 REPEAT = 0.05
 """Samples nearer than this share of the middle distance between real neighbours repeat each other."""
-IDENTICAL = 0.002
-"""The same for samples that do not differ at all but for rounding: far below what any noise at work leaves."""
+IDENTICAL = 0.01
+"""The same for samples that differ by rounding alone: above the rounding of fast distances (about .001 of a sample's
+size), and far below what noise leaves, even in networks that begin with small outputs."""
 RIDGE = 1e-2
 
 

@@ -34,7 +34,7 @@ LEARNED = 0.5
 """A best score below this share of the first has been earned; only then can a game have converged."""
 HARDLY = 0.8
 """A best score above this share of the first is nothing to return to: the game begins anew."""
-ONE_SAMPLE = 0.9
+ONE_SAMPLE = 0.7
 """Share of identical ones among the very first samples at which the generator does not hear its noise. (How much they
 vary says less: some networks begin with small outputs, and several classes vary by themselves.)"""
 
