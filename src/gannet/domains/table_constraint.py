@@ -175,16 +175,25 @@ def coded(values: Values) -> tuple[np.ndarray, list[Item]]:
 
 def combined(columns: Sequence[Values]) -> tuple[np.ndarray, list[tuple[Item, ...]]]:
     """Several columns as codes int64 [n] into their distinct combinations that occur."""
-    mixed = np.zeros(len(columns[0]), dtype=np.int64)
-    parts: list[tuple[np.ndarray, list[Item]]] = []
-    for values in columns:
-        codes, items = coded(values)
-        parts.append((codes, items))
-        mixed = np.unique(mixed * len(items) + codes, return_inverse=True)[1]
-    if not len(mixed):
-        return mixed, []
-    first = np.unique(mixed, return_index=True)[1]
+    parts = [coded(values) for values in columns]
+    mixed, first = _mixed(parts)
     return mixed, [tuple(items[codes[row]] for codes, items in parts) for row in first]
+
+
+def repeated(columns: Sequence[Values]) -> np.ndarray:
+    """True [n] for every row that is like an earlier one in these columns."""
+    again = np.ones(len(columns[0]), dtype=bool)
+    again[_mixed([coded(values) for values in columns])[1]] = False
+    return again
+
+
+def _mixed(parts: Sequence[tuple[np.ndarray, list[Item]]]) -> tuple[np.ndarray, np.ndarray]:
+    """Codes of combinations int64 [n], and the first row of each."""
+    mixed = np.zeros(len(parts[0][0]), dtype=np.int64)
+    first = mixed[:0]
+    for codes, items in parts:
+        _, first, mixed = np.unique(mixed * len(items) + codes, return_index=True, return_inverse=True)
+    return mixed, first
 
 
 def from_items(codes: np.ndarray, items: Sequence[Item], as_text: bool) -> Values:

@@ -56,6 +56,9 @@ def _categories(table: Table, rows: np.ndarray | None) -> list[Category]:
     """Columns of few enough values to be told by others, or to tell them."""
     found: list[Category] = []
     for name, values in table.items():
+        few = np.unique(coded(values if rows is None else values.take(rows))[0])
+        if len(few) > MOST_KEY_LEVELS:
+            continue
         codes, items = coded(values)
         times = np.bincount(codes, minlength=len(items))
         used = np.flatnonzero(times[1:]) + 1

@@ -10,13 +10,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from gannet.domains.table_constraint import Grid, Table, combined, count
+from gannet.domains.table_constraint import Grid, Table, coded, count, repeated
 from gannet.domains.table_constraint_categories import among_categories
 from gannet.domains.table_constraint_evidence import EXPECTED, FEWEST_ROWS, Proposal
 from gannet.domains.table_constraint_kinds import numbers
 from gannet.domains.table_constraint_rules import quoted
 from gannet.domains.table_constraint_sums import sums
-from gannet.domains.table_values import Form, Numbers, Values
+from gannet.domains.table_values import Form, Numbers, Texts, Values
 
 SCREENED = 4_000
 """Rows by which candidates are sorted out before all rows are asked."""
@@ -27,7 +27,11 @@ EXPECTED_REPEATS = 200.0
 """Columns are proposed as unique where as many pairs of rows would have been alike."""
 CLOSE, CLOSE_SHARE = 0.25, 0.02
 """An order is more than two scales apart where gaps below a quarter of the middle one are 2 % of all, or more."""
+FIRST_ROWS = 10_000
 MOST_SHOWN = 30
+
+Pair = tuple[np.ndarray, np.ndarray]
+"""What is lower and what is higher, float64 [n] each."""
 
 
 def find(table: Table, forms: Mapping[str, Form], skip: Collection[str] = ()) -> list[Proposal]:
@@ -44,7 +48,7 @@ def find(table: Table, forms: Mapping[str, Form], skip: Collection[str] = ()) ->
     found += _orders(kept, sample, grids, fixed)
     found += among_categories(kept, sample)
     found += _uniques(kept, sample, grids)
-    return found[:MOST_SHOWN] + _signs(kept, grids)
+    return found[:MOST_SHOWN] + _signs(kept, sample, grids)
 
 
 def joined(groups: Sequence[frozenset[str]]) -> list[frozenset[str]]:
@@ -72,10 +76,8 @@ def _grids(table: Table, forms: Mapping[str, Form]) -> dict[str, Grid]:
 
 
 def order_evidence(low: np.ndarray, high: np.ndarray) -> float:
-    """Rows [n] in which low > high would be expected, were the two unrelated; 0 where low <= high is broken."""
-    if (low > high).any():
-        return 0.0
-    return float(len(low) - np.searchsorted(np.sort(low), high, side="right").mean())
+    """The share of rows [n] in which low > high would be expected, were the two unrelated."""
+    return float(1 - np.searchsorted(np.sort(low), high, side="right").mean() / len(low))
 
 
 def _close(low: np.ndarray, high: np.ndarray, step: float) -> bool:
@@ -84,14 +86,16 @@ def _close(low: np.ndarray, high: np.ndarray, step: float) -> bool:
     return bool((gaps <= max(CLOSE * np.median(gaps), 1.01 * step)).mean() >= CLOSE_SHARE)
 
 
-def _holds(low: np.ndarray, high: np.ndarray, step: float) -> float:
-    """The evidence for low <= high where both are there; 0 where it is too little."""
-    here = ~np.isnan(low) & ~np.isnan(high)
-    low, high = low[here], high[here]
-    if len(low) < FEWEST_ROWS or (low == high).all():
+def _holds(table: Pair, sample: Pair, step: float) -> float:
+    """The evidence for low <= high in all rows where both are there, by a sample; 0 where it is too little."""
+    here = ~np.isnan(sample[0]) & ~np.isnan(sample[1])
+    low, high = sample[0][here], sample[1][here]
+    if len(low) < FEWEST_ROWS or (low > high).any() or (low == high).all():
         return 0.0
-    expected = order_evidence(low, high)
-    return expected if expected >= max(EXPECTED, EXPECTED_SHARE * len(low)) and _close(low, high, step) else 0.0
+    rows = int((~np.isnan(table[0]) & ~np.isnan(table[1])).sum())
+    expected = order_evidence(low, high) * rows
+    enough = expected >= max(EXPECTED, EXPECTED_SHARE * rows) and _close(low, high, step)
+    return expected if enough and not (table[0] > table[1]).any() else 0.0
 
 
 def _scaled(table: Table, name: str, grid: Grid) -> np.ndarray:
@@ -113,10 +117,11 @@ def _orders(table: Table, sample: Table, grids: Mapping[str, Grid], fixed: Seque
                 known.add((low, high))
                 continue
             step = max(below.step * (below.unit or 1), above.step * (above.unit or 1))
-            expected = _holds(_scaled(table, low, below), _scaled(table, high, above), step)
+            both, some = ((_scaled(each, low, below), _scaled(each, high, above)) for each in (table, sample))
+            expected = _holds(both, some, step)
             if expected:
                 pairs[low, high] = expected
-    summed = _partial_sums(table, grids, pairs)
+    summed = _partial_sums(table, sample, grids, pairs)
     # What follows from two others is not said again.
     known |= set(pairs)
     direct = [
@@ -142,7 +147,7 @@ def _order(table: Table, grids: Mapping[str, Grid], low: str, high: str, expecte
 
 
 def _partial_sums(
-    table: Table, grids: Mapping[str, Grid], pairs: Mapping[tuple[str, str], float]
+    table: Table, sample: Table, grids: Mapping[str, Grid], pairs: Mapping[tuple[str, str], float]
 ) -> dict[str, tuple[list[str], int, float]]:
     """For each whole, parts that together stay below it: each of them beside what the others leave."""
     found: dict[str, tuple[list[str], int, float]] = {}
@@ -152,15 +157,16 @@ def _partial_sums(
             continue
         others = [name for name in grids if grids[name].low >= 0 and grids[name].unit is None and name not in first]
         parts = sorted(first, key=lambda part: -pairs[part, whole]) + [name for name in others if name != whole]
-        left, chosen, least = numbers(table, whole).copy(), list[str](), np.inf
+        left, some = numbers(table, whole), numbers(sample, whole)
+        chosen, least = list[str](), np.inf
         for part in parts:
-            values = numbers(table, part)
-            rest = np.round(left - values, 9)
             # That the first part comes near the whole is enough: what is left may well be a fee of some size.
-            expected = _holds(values, np.round(left, 9), np.inf) if not (rest < 0).any() else 0.0
+            pair, pair_of_some = (numbers(table, part), left), (numbers(sample, part), some)
+            expected = _holds(pair, pair_of_some, np.inf)
             if expected:
                 chosen.append(part)
-                left, least = rest, min(least, expected)
+                left, some = np.round(left - pair[0], 9), np.round(some - pair_of_some[0], 9)
+                least = min(least, expected)
         if len(chosen) > 1:
             found[whole] = (chosen, int((~np.isnan(left)).sum()), least)
     return found
@@ -181,46 +187,55 @@ def _summed_rules(
 def _uniques(table: Table, sample: Table, grids: Mapping[str, Grid]) -> list[Proposal]:
     """Whole numbers without repeats, and pairs of columns without, where repeats would have been expected."""
     total = count(table)
-    repeats = {name: _repeats(values) for name, values in table.items() if not values.missing.any()}
+    # A fraction is hardly ever part of a key.
+    keys = [
+        name
+        for name, values in table.items()
+        if not values.missing.any() and (isinstance(values, Texts) or (name in grids and grids[name].decimals == 0))
+    ]
     found, alone = [], set()
-    for name, grid in grids.items():
-        if name not in repeats or not grid.step or grid.unit is not None:
-            continue
-        expected = total**2 / 2 * grid.step / (grid.high - grid.low + grid.step)
-        if expected >= EXPECTED_REPEATS and _is_unique(table, (name,)):
-            found.append(Proposal(f"unique({quoted(name)})", total, expected))
-            alone.add(name)
-    names = [name for name in repeats if name not in alone and 1 / total < repeats[name] < 0.5][:MOST_COLUMNS]
+    for name in keys:
+        if name in grids and grids[name].unit is None:
+            grid = grids[name]
+            expected = total**2 / 2 * grid.step / (grid.high - grid.low + grid.step)
+            if expected >= EXPECTED_REPEATS and _is_unique(table, (name,)):
+                found.append(Proposal(f"unique({quoted(name)})", total, expected))
+                alone.add(name)
+    repeats = {name: _repeats(sample[name]) for name in keys if name not in alone}
+    names = [name for name, chance in repeats.items() if 0 < chance < 0.5][:MOST_COLUMNS]
     for place, first in enumerate(names):
         for second in names[place + 1 :]:
             expected = total**2 / 2 * repeats[first] * repeats[second]
-            if (
-                expected >= EXPECTED_REPEATS
-                and _is_unique(sample, (first, second))
-                and _is_unique(table, (first, second))
-            ):
+            if expected >= EXPECTED_REPEATS and _is_unique(table, (first, second)):
                 found.append(Proposal(f"unique({quoted(first)}, {quoted(second)})", total, expected))
     return found
 
 
 def _repeats(values: Values) -> float:
     """The chance that two rows hold the same value."""
-    shares = np.bincount(combined([values])[0]) / len(values)
-    return float((shares**2).sum())
+    times = np.unique(coded(values)[0], return_counts=True)[1].astype(np.float64)
+    return float((times * (times - 1)).sum() / (len(values) * (len(values) - 1)))
 
 
 def _is_unique(table: Table, names: tuple[str, ...]) -> bool:
-    return len(combined([table[name] for name in names])[1]) == count(table)
+    """Whether no two rows are alike; the first rows mostly tell."""
+    total = count(table)
+    for rows in (FIRST_ROWS, 10 * FIRST_ROWS, total):
+        first = np.arange(min(rows, total))
+        if repeated([table[name].take(first) for name in names]).any():
+            return False
+        if rows >= total:
+            break
+    return True
 
 
-def _signs(table: Table, grids: Mapping[str, Grid]) -> list[Proposal]:
+def _signs(table: Table, sample: Table, grids: Mapping[str, Grid]) -> list[Proposal]:
     """One line for all numbers that come near zero and never below."""
     found = []
     for rule, strict in ((">= 0", False), ("> 0", True)):
         names = []
         for name, grid in grids.items():
-            values = numbers(table, name)
-            middle = float(np.nanmedian(values))
+            middle = float(np.nanmedian(numbers(sample, name)))
             near = grid.low == 0 if not strict else 0 < grid.low <= 0.1 * middle
             if grid.unit is None and near and (grid.high - grid.low) > 1.5 * grid.step:
                 names.append(name)

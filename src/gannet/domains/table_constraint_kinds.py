@@ -12,7 +12,18 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from gannet.domains.table_constraint import Constraint, Grid, Item, Table, coded, combined, count, present, tupled
+from gannet.domains.table_constraint import (
+    Constraint,
+    Grid,
+    Item,
+    Table,
+    coded,
+    combined,
+    count,
+    present,
+    repeated,
+    tupled,
+)
 from gannet.domains.table_values import MICROSECONDS, Form, Numbers, Texts, Values, parse
 from gannet.errors import GannetError
 
@@ -413,10 +424,7 @@ class Unique(Constraint):
 
     def broken(self, table: Table) -> np.ndarray:
         """Every row that repeats an earlier one."""
-        codes, _ = combined([table[name] for name in self.members])
-        again = np.ones(len(codes), dtype=bool)
-        again[np.unique(codes, return_index=True)[1]] = False
-        return again & present(table, self.members)
+        return repeated([table[name] for name in self.members]) & present(table, self.members)
 
 
 def constant(text: str, form: Form, rule: str) -> str | float:

@@ -39,17 +39,16 @@ def sums(table: Table, sample: Table, grids: Mapping[str, Grid]) -> tuple[list[P
     if len(plain) < 2:
         return found, together
     sampled = np.stack([numbers(sample, name) for name in plain], axis=1)
-    full = np.stack([numbers(table, name) for name in plain], axis=1)
     known: list[int] = []
     for place, name in enumerate(plain):
         terms = _terms(sampled, known, place, grids[name])
-        equation = None if terms is None else _nicest(full, [*terms, place], plain, grids)
+        equation = None if terms is None else _nicest(table, sampled, [*terms, place], plain, grids)
         if equation is None:
             known.append(place)
             continue
         found.append(equation[0])
         together.append(equation[1])
-    for rule, names in _products(full, plain, grids, together):
+    for rule, names in _products(table, sampled, plain, grids, together):
         found.append(rule)
         together.append(names)
     return found, together
@@ -92,32 +91,41 @@ def _terms(matrix: np.ndarray, known: Sequence[int], target: int, grid: Grid) ->
 
 
 def _nicest(
-    matrix: np.ndarray, members: Sequence[int], names: Sequence[str], grids: Mapping[str, Grid]
+    table: Table, matrix: np.ndarray, members: Sequence[int], names: Sequence[str], grids: Mapping[str, Grid]
 ) -> tuple[Proposal, frozenset[str]] | None:
     """The equation with the shortest factors, whichever of its columns it tells."""
     rows = _complete(matrix[:, list(members)])
     if len(rows) < FEWEST_ROWS:
         return None
-    best: tuple[tuple[int, int, int], str] | None = None
-    expected = 0.0
+    ways: list[tuple[tuple[int, int, int], list[float], float, list[int]]] = []
     for target in range(len(members)):
         others = [place for place in range(len(members)) if place != target]
-        grid = grids[names[members[target]]]
-        written = _written(rows, others, target, grid)
-        if written is None:
-            continue
-        factors, constant, digits = written
-        minus = sum(factor < 0 for factor in factors)
-        labels = [names[members[place]] for place in others]
-        rule = f"{quoted(names[members[target]])} = {_spelled(factors, labels, constant)}"
-        order = (digits, minus, -target)
-        if best is None or order < best[0]:
-            best = (order, rule)
-            shares = np.unique(rows[:, target], return_counts=True)[1] / len(rows)
-            expected = len(rows) * (1 - float((shares**2).sum()))
-    if best is None:
-        return None
-    return Proposal(best[1], len(rows), expected), frozenset(names[place] for place in members)
+        written = _written(rows, others, target, grids[names[members[target]]])
+        if written is not None:
+            factors, constant, digits = written
+            minus = sum(factor < 0 for factor in factors)
+            ways.append(((digits, minus, -target), factors, constant, others))
+    full = np.stack([numbers(table, names[place]) for place in members], axis=1) if ways else rows
+    full = _complete(full)
+    for (_, _, place), factors, constant, others in sorted(ways):
+        name = names[members[-place]]
+        if _meets(full, others, -place, factors, constant, grids[name]):
+            shares = np.unique(rows[:, -place], return_counts=True)[1] / len(rows)
+            expected = len(full) * (1 - float((shares**2).sum()))
+            rule = f"{quoted(name)} = {_spelled(factors, [names[members[each]] for each in others], constant)}"
+            return Proposal(rule, len(full), expected), frozenset(names[each] for each in members)
+    return None
+
+
+def _meets(
+    rows: np.ndarray, others: list[int], target: int, factors: Sequence[float], constant: float, grid: Grid
+) -> bool:
+    """Whether the equation holds in every row, up to the target's rounding unless its spread is too small for that."""
+    miss = np.abs(rows[:, target] - rows[:, others] @ np.array(factors) - constant).max()
+    noise = EXACT * max(float(np.abs(rows).max()), 1.0)
+    fractions = any(factor % 1 for factor in factors)
+    coarse = np.std(rows[:, target]) < COARSE * 10.0 ** -(grid.decimals or 0)
+    return bool(miss <= noise or (miss <= _tolerance(grid) and fractions and not coarse))
 
 
 def _written(rows: np.ndarray, others: list[int], target: int, grid: Grid) -> tuple[list[float], float, int] | None:
@@ -130,10 +138,7 @@ def _written(rows: np.ndarray, others: list[int], target: int, grid: Grid) -> tu
             continue
         apart = rows[:, target] - rows[:, others] @ short
         constant = round(float(np.median(apart)), max(digits, grid.decimals)) + 0.0
-        miss = np.abs(apart - constant).max()
-        noise = EXACT * max(float(np.abs(rows).max()), 1.0)
-        coarse = np.std(rows[:, target]) < COARSE * 10.0**-grid.decimals
-        if miss <= noise or (miss <= _tolerance(grid) and not coarse and digits):
+        if _meets(rows, others, target, short.tolist(), constant, grid):
             return short.tolist(), constant, digits
     return None
 
@@ -151,7 +156,11 @@ def _spelled(factors: Sequence[float], labels: Sequence[str], constant: float) -
 
 
 def _products(
-    matrix: np.ndarray, names: Sequence[str], grids: Mapping[str, Grid], together: Sequence[frozenset[str]]
+    table: Table,
+    matrix: np.ndarray,
+    names: Sequence[str],
+    grids: Mapping[str, Grid],
+    together: Sequence[frozenset[str]],
 ) -> Iterator[tuple[Proposal, frozenset[str]]]:
     """c = a * b for columns that spread widely, none of them told by a sum."""
     wide = [
@@ -167,7 +176,7 @@ def _products(
             few = _complete(matrix[:PRODUCT_ROWS, [left, right, target]])
             if len(few) < FEWEST_ROWS or (np.abs(few[:, 0] * few[:, 1] - few[:, 2]) > _tolerance(grid)).any():
                 continue
-            rows = _complete(matrix[:, [left, right, target]])
+            rows = _complete(np.stack([numbers(table, names[place]) for place in (left, right, target)], axis=1))
             if (np.abs(rows[:, 0] * rows[:, 1] - rows[:, 2]) <= _tolerance(grid)).all():
                 trio = frozenset(names[place] for place in (left, right, target))
                 rule = f"{quoted(names[target])} = {quoted(names[left])} * {quoted(names[right])}"

@@ -339,12 +339,13 @@ def _facts(
     return Facts(names, grids, fills, {}, tuple(name for name in asked if name in names), texts, {})
 
 
-def _middle(values: Values, share: float, least: int) -> np.ndarray:
-    """The mean of the `least` values around a quantile of a number column."""
+def _middle(values: Values, shares: np.ndarray | float, least: int) -> np.ndarray:
+    """The means of the `least` values around quantiles of a number column, as many as `shares`."""
     assert isinstance(values, Numbers)
     present = np.sort(values.array[~values.missing])
-    start = int(np.clip(share * len(present) - least / 2, 0, max(len(present) - least, 0)))
-    return present[start : start + least].mean()
+    least = min(least, len(present))
+    starts = np.clip(np.asarray(shares) * len(present) - least / 2, 0, len(present) - least).astype(np.int64)
+    return present[starts[..., None] + np.arange(least)].mean(axis=-1)
 
 
 def _completed(draft: Constraints, table: Table, least: int) -> Facts:
@@ -389,7 +390,7 @@ def _spare(constraints: Constraints, inner: dict[str, Values], least: int) -> di
             codes[0] = items.index(usual)
             drawn[name] = from_items(codes, items, as_text)
             continue
-        numbers = np.array([_middle(values, share, least) for share in random.random(TRIALS)])
+        numbers = _middle(values, random.random(TRIALS), least)
         numbers[0] = float(usual or 0.0)
         grid = constraints.facts.grids.get(name)
         drawn[name] = Numbers(numbers if grid is None else grid.nearest(numbers))
