@@ -53,6 +53,13 @@ def test_a_class_that_stays_uncovered_is_named() -> None:
     assert findings[-1] is not None and findings[-1].name == "missing class" and "'b'" in findings[-1].told
 
 
+def test_a_class_that_is_still_coming_is_not_missing() -> None:
+    watch = VarietyWatch()
+    for step in range(12):
+        look = replace(FINE, class_coverage={"a": 0.9, "b": 0.01 * step, "c": 0.8})
+        assert watch.look(look, 0.6 + step / 40) is None
+
+
 def test_variety_that_is_still_to_come_is_no_loss() -> None:
     watch = VarietyWatch()
     assert all(watch.look(replace(FINE, coverage=step / 20, variety=0.5), step / 20) is None for step in range(20))

@@ -21,8 +21,8 @@ WORTH = 0.3
 REPEATS = 0.2
 EARLY = 0.25
 """Share of a run within which everything may still be missing."""
-MISSED = 0.35
-"""A class covered less than this share of the middle class is missing."""
+MISSED = 0.2
+"""A class covered less than this share of the middle class is all but missing, unless it is still coming."""
 LATE = 0.5
 """Share of a run until which a class may still come: classes have been seen to follow one another."""
 MOSTLY = 0.6
@@ -38,6 +38,7 @@ class VarietyWatch(Watch):
 
     def __init__(self) -> None:
         self.best: dict[str, float] = {}
+        self.best_class: dict[str, float] = {}
         self.fallen, self.alike, self.missed = Streak(), Streak(), Streak()
 
     def look(self, look: Look, share: float) -> Finding | None:
@@ -59,7 +60,10 @@ class VarietyWatch(Watch):
             told = f"samples are nearly alike{where}: variety {thin:.2f} of real, {look.repeats:.0%} repeat another"
             return Finding("lost variety", told, "roll back")
         missing = self._missing(look)
-        if self.missed.add(share > LATE and missing is not None) >= 3:
+        coming = missing is not None and look.class_coverage[missing] > self.best_class.get(missing, 0.0)
+        for name, value in look.class_coverage.items():
+            self.best_class[name] = max(value, self.best_class.get(name, 0.0))
+        if self.missed.add(share > LATE and missing is not None and not coming) >= 3:
             return Finding("missing class", f"hardly any sample covers {missing!r}", "note")
         return None
 
@@ -94,12 +98,13 @@ class VarietyWatch(Watch):
     def state(self) -> dict[str, Any]:
         return {
             "best": dict(self.best),
+            "best_class": dict(self.best_class),
             "fallen": self.fallen.length,
             "alike": self.alike.length,
             "missed": self.missed.length,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.best = dict(state["best"])
+        self.best, self.best_class = dict(state["best"]), dict(state.get("best_class", {}))
         self.fallen.length, self.alike.length = state["fallen"], state["alike"]
         self.missed.length = state["missed"]
