@@ -68,7 +68,7 @@ class Verb(TyperCommand):
             name: not option.is_flag
             for option in self.params
             if isinstance(option, TyperOption)
-            for name in option.opts
+            for name in (*option.opts, *option.secondary_opts)
         }
         is_value = False
         for text in args:

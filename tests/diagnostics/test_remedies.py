@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 import gannet
+from gannet.cli import main
 from gannet.diagnostics import Referee
 from gannet.domains.domain import ArrayDataset
 from gannet.engine import Engine
@@ -270,3 +271,12 @@ def test_a_run_with_a_rebuilt_discriminator_and_a_gathered_batch_resumes_and_sam
     assert told["action"] == "overrule" and told["settings"] == {"batch_size": 64, "discriminator_size": 1.0}
     assert {knob: model.settings["knobs"][knob] for knob in asked} == asked
     assert model.seen == 512 and len(model.sample(5)) == 5
+
+
+def test_no_remedies_is_heard_from_the_command_line(tmp_path: Path) -> None:
+    line = ["train", "toy:ring", "batch_size=4", "--no-remedies", "--samples", "32", "--size", "0.25"]
+    with pytest.raises(SystemExit) as left:
+        main([*line, "--out", str(tmp_path / "run")])
+    assert left.value.code == 0
+    (told,) = [line for line in gannet.load(tmp_path / "run").log() if line["event"] == "referee"]
+    assert told["action"] == "note" and "batch of 4" in told["reason"]

@@ -250,4 +250,4 @@ class Referee(Watcher):
 
 
 def _setting(knob: str, value: Any) -> str:
-    return f"{knob}={'its own choice' if value is None else value}"
+    return f"{knob} chosen by itself" if value is None else f"{knob}={value}"
