@@ -16,6 +16,7 @@ from gannet.domains.table_column import Column, Encoded, spell_one
 from gannet.domains.table_column import from_json as field_from_json
 from gannet.domains.table_identifiers import Identifier, looks_like_identifier
 from gannet.domains.table_number import Asked, Number
+from gannet.domains.table_private_columns import PrivateChoice, PrivateNumber
 from gannet.domains.table_stretches import pooled_cuts
 from gannet.domains.table_values import Form, Numbers, Texts, Values
 from gannet.errors import GannetError
@@ -30,7 +31,7 @@ ENOUGH_LEARNED = 0.5
 
 def from_json(data: dict[str, Any]) -> Column:
     """The inverse of `Column.to_json`."""
-    leaves = (Number, Choice, Constant, Identifier, Withheld, Asked)
+    leaves = (Number, Choice, Constant, Identifier, Withheld, Asked, PrivateNumber, PrivateChoice)
     kinds: dict[str, type[Column]] = {leaf.kind: leaf for leaf in leaves}
     values: dict[str, Any] = {key: field_from_json(value) for key, value in data.items() if key != "kind"}
     if "rare_counts" in values:
@@ -119,7 +120,7 @@ def fit(form: Form, values: Values, *, wanted: str | None = None, mixed: bool = 
         return Identifier.fit(form.name, values)
     if wanted == "text":
         return Withheld(form.name, "free text", isinstance(values, Numbers))
-    if distinct == 1 and present == len(values):
+    if distinct == 1 and not values.missing.any():
         return Constant(form.name, levels[0])
     if present < least and form.meaning != "boolean":
         return Withheld(form.name, f"only {present} of its values are there", isinstance(values, Numbers))

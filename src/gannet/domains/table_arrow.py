@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gannet.domains.table_arrow_text import coded
 from gannet.domains.table_shell import Raw, Shell, long_integers, moments, spans, to_objects, unsupported, within
 from gannet.domains.table_values import LARGEST_EXACT, Form, Meaning, Numbers, Values, texts
 
@@ -53,12 +54,16 @@ def from_arrow(name: str, column: Any) -> Raw:
     label = str(dtype)
     if types.is_null(dtype):
         return Raw(Numbers(np.full(len(column), np.nan)), label, "decimal")
+    if types.is_dictionary(dtype) and types.is_string(dtype.value_type):
+        return Raw(coded(column), label, "text")
     if types.is_dictionary(dtype):
         column, dtype = column.cast(dtype.value_type), dtype.value_type
         meaning: Meaning | None = "text"
     else:
         meaning = None
-    if types.is_string(dtype) or types.is_large_string(dtype) or types.is_string_view(dtype):
+    if types.is_string(dtype) or types.is_large_string(dtype):
+        return Raw(coded(column), label, meaning)
+    if types.is_string_view(dtype):
         return Raw(texts(column.to_pylist()), label, meaning)
     if types.is_boolean(dtype):
         floats = column.cast(pyarrow.int8()).cast(pyarrow.float64())

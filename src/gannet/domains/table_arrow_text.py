@@ -22,6 +22,7 @@ from gannet.domains.table_values import (
     Texts,
     Understood,
     decimal_spelling,
+    texts,
     understand,
 )
 
@@ -42,10 +43,7 @@ class ArrowText:
 
     def texts(self) -> Texts:
         """The same column as codes and levels, in the order of their appearance."""
-        coded = self.column.dictionary_encode().unify_dictionaries()
-        codes = [chunk.indices.to_numpy(zero_copy_only=False) for chunk in coded.chunks]
-        levels = coded.chunk(0).dictionary.to_pylist() if codes else []
-        return Texts(np.concatenate(codes).astype(np.int64) if codes else np.zeros(0, dtype=np.int64), levels)
+        return coded(self.column)
 
     def understand(self, wanted: str | None) -> Understood:
         """What the column means, as `table_values.understand` finds it."""
@@ -76,6 +74,22 @@ class ArrowText:
             return Understood("integer", Numbers(array), Spelling(missing=missing))
         shown = compute.unique(kept.slice(0, SPELLING_ROWS)).to_pylist()
         return Understood("decimal", Numbers(array), decimal_spelling(shown, missing, False))
+
+
+def coded(column: Any) -> Texts:
+    """A chunked Arrow array of texts, plain or a dictionary, as codes and levels; nulls are missing."""
+    import pyarrow
+
+    if not pyarrow.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    column = column.unify_dictionaries()
+    codes = [
+        chunk.indices.cast(pyarrow.int64()).fill_null(-1).to_numpy(zero_copy_only=False) for chunk in column.chunks
+    ]
+    levels = column.chunk(0).dictionary.to_pylist() if codes else []
+    if None in levels:
+        return texts(column.to_pylist())
+    return Texts(np.concatenate(codes) if codes else np.zeros(0, dtype=np.int64), levels)
 
 
 def _commonest(counted: Any) -> str:

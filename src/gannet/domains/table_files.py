@@ -191,11 +191,7 @@ def _checked(reader: Any, width: int, path: Path) -> Iterator[list[str]]:
 
 def read_parquet(path: Path) -> Any:
     """A Parquet file as a pandas frame."""
-    pandas = import_pandas("a Parquet file")
-    try:
-        import pyarrow
-    except ImportError:
-        raise missing_extra("pyarrow", "tables", "a Parquet file") from None
+    pandas, pyarrow = import_pandas("a Parquet file"), import_parquet()
     if not path.is_file():
         raise GannetError(f"{path}: no such file")
     try:
@@ -203,6 +199,16 @@ def read_parquet(path: Path) -> Any:
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise GannetError(f"{path}: not a whole Parquet file ({reason})") from None
+
+
+def import_parquet() -> Any:
+    """The pyarrow module with its Parquet part, or the error that names what to install."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise missing_extra("pyarrow", "tables", "a Parquet file") from None
+    return pyarrow
 
 
 def import_pandas(purpose: str) -> Any:

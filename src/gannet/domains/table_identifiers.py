@@ -60,7 +60,7 @@ class Identifier(Column):
         if isinstance(values, Numbers):
             last = int(np.nanmax(values.array))
             return cls(name, "", 0, last, (), (), missing, True)
-        used = [values.levels[code] for code in np.unique(values.codes[values.codes >= 0])]
+        used = [level for level, count in zip(values.levels, values.counts.tolist(), strict=True) if count]
         counter = _counter(used)
         if counter:
             return cls(name, *counter, (), (), missing, False)

@@ -96,12 +96,12 @@ def _of_file(name: str, raw: Raw, kind: str | None) -> tuple[Form, Values, str |
     words = found.spelling.words
     # pandas has no type of its own for times of day.
     textual = found.meaning in ("text", "time") or (words is not None and words[1].lower() != "true")
-    dtype = "str" if textual else _file_dtype(found.meaning, bool(found.values.missing.any()))
+    dtype = "str" if textual else file_dtype(found.meaning, bool(found.values.missing.any()))
     form = Form(name, found.meaning, dtype, textual, found.unit, spelling=found.spelling)
     return form, found.values, found.remark
 
 
-def _file_dtype(meaning: str, missing: bool) -> str:
+def file_dtype(meaning: str, missing: bool) -> str:
     """The pandas type of a column of a delimited file; integers and booleans stay so beside missing values."""
     names = {"integer": ("int64", "Int64"), "boolean": ("bool", "boolean"), "date": ("datetime64[us]",) * 2}
     names["duration"] = ("timedelta64[us]",) * 2

@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -32,7 +32,10 @@ from gannet.domains.table_rows import Layout, RowDataset, Rows
 from gannet.domains.table_settling import choices, conform, encoder, fewest, settle, spec_of, told
 from gannet.domains.table_shell import Shell
 from gannet.domains.table_source import count_of, read_source, title
+from gannet.domains.table_stream import CACHE_FORMAT, MANY_ROWS, SAMPLE_ROWS, ParquetStream, stored_rows, stream_of
+from gannet.domains.table_survey import mixed
 from gannet.domains.table_values import Form, Texts, Values, spell
+from gannet.domains.table_wishes import Asking, Sight, read_asking
 from gannet.domains.table_writing import as_json, write_parquet
 from gannet.errors import GannetError, did_you_mean
 from gannet.spec import Spec
@@ -60,7 +63,8 @@ class Tables(Domain):
         """How a table is read."""
 
         types: str | None = None
-        """Types to correct, as age=integer,zip=category; known: boolean, category, date, decimal, id, integer."""
+        """Types to correct, as age=integer,zip=category; known: boolean, category, date, decimal, duration, id,
+        integer, text (which is not learned), time."""
         drop: str | None = None
         """Columns to leave out, parted by commas."""
         condition: str | None = None
@@ -104,6 +108,9 @@ class Tables(Domain):
 
     @classmethod
     def open(cls, source: Any, options: Tables.Options, *, seed: int, cache: Path) -> Opened:
+        stream = stream_of(source)
+        if stream is not None:
+            return cls._open_stream(stream, options, seed, cache)
         read = read_source(source)
         wanted, drop, asked = choices(read.names, options.types, options.drop, options.condition)
         kept = [index for index, name in enumerate(read.names) if name not in drop]
@@ -130,21 +137,67 @@ class Tables(Domain):
         domain = cls(spec_of(columns, forms, asked), shell, forms, columns, asked, read.delimiter, [], held.constraints)
         if not domain.layout.width:
             raise GannetError(f"{title(source)}: no column can be learned (only constants and ids); check types=")
-        data = domain._dataset(values, np.random.default_rng([seed, 2]))
+        data = domain.dataset(values, np.random.default_rng([seed, 2]))
         domain.histograms = domain._histograms(data)
+        warnings = read.warnings + _remarked(remarks) + held.warnings
+        opened = domain._opened(data, values, least, seed, warnings, copies=count - _distinct_rows(values))
+        fingerprint = _fingerprint(forms, values, held.constraints)
+        return replace(opened, fingerprint=fingerprint, found=opened.found + held.found)
+
+    @classmethod
+    def _open_stream(cls, stream: ParquetStream, options: Tables.Options, seed: int, cache: Path) -> Opened:
+        """A file too large to hold: fitted to a sample, encoded once into the cache, read from there."""
+        if options.constraints is not None:
+            raise GannetError(f"{stream.path}: constraints= takes up to {MANY_ROWS:,} rows; give fewer")
+        wanted, drop, asked = choices(stream.names, options.types, options.drop, options.condition)
+        names = [name for name in stream.names if name not in drop]
+        survey = stream.survey(names, seed)
+        settled = [settle(name, raw, wanted, False) for name, raw in zip(names, survey.columns, strict=True)]
+        values, remarks = [content for _, content, _ in settled], {form.name: said for form, _, said in settled if said}
+        least = fewest(options.least, stream.count)
+        columns = [survey.exact(encoder(form, content, wanted, asked, remarks, least)) for form, content, _ in settled]
+        forms = [told(form, column) for (form, _, _), column in zip(settled, columns, strict=True)]
+        domain = cls(spec_of(columns, forms, asked), PandasShell(names), forms, columns, asked, ",", [])
+        if not domain.layout.width:
+            raise GannetError(f"{stream.path}: no column can be learned (only constants and ids); check types=")
+        data = domain._stored(stream, survey.fingerprint, seed, cache)
+        domain.histograms = domain._histograms(data)
+        opened = domain._opened(data, values, least, seed, _remarked(remarks), copies=survey.copies)
+        said = f"read in batches: found from {SAMPLE_ROWS:,} of its rows, categories counted in all"
+        return replace(opened, fingerprint=survey.fingerprint, found=[opened.found[0], said, *opened.found[1:]])
+
+    def _stored(self, stream: ParquetStream, fingerprint: str, seed: int, cache: Path) -> RowDataset:
+        """All rows of a stream, encoded into a file of the cache unless they are there already."""
+
+        def encoded() -> Iterator[list[Rows]]:
+            for number, raws in enumerate(stream.batches(self.names)):
+                values = [conform(raw, form) for raw, form in zip(raws, self.forms, strict=True)]
+                data = self.dataset(values, np.random.default_rng([seed, 2, number]))
+                yield [data.rows] if data.condition is None else [data.rows, data.condition]
+
+        layouts = [self.layout, self.condition_layout] if self.given else [self.layout]
+        columns = json.dumps([column.to_json() for column in self.columns])
+        key = hashlib.sha256(f"{CACHE_FORMAT} {fingerprint} {seed} {self.asked} {columns}".encode()).hexdigest()
+        rows, *given = stored_rows(cache / f"tables-{key[:16]}", layouts, encoded)
+        return RowDataset(rows, given[0] if given else None)
+
+    def _opened(
+        self, data: RowDataset, values: Sequence[Values], least: int, seed: int, warnings: list[str], *, copies: int
+    ) -> Opened:
+        """The domain with its data parted in two; `values` are the columns or a sample of them."""
+        count = len(data)
         order = np.random.default_rng([seed, 1]).permutation(count)
         spare = min(count // 10, MOST_HELD_OUT) if count >= ROWS_TO_SPARE else 0
-        warnings = read.warnings + [f"column {name!r}: {remark}" for name, remark in remarks.items()]
         return Opened(
-            domain=domain,
+            domain=self,
             train=Subset(data, order[spare:]),
             holdout=Subset(data, order[:spare]) if spare else None,
-            fingerprint=_fingerprint(forms, values, held.constraints),
-            found=domain._found(values, count, spare, least) + held.found,
-            warnings=warnings + held.warnings + domain._doubts(values, data.rows, data.condition),
+            fingerprint="",
+            found=self._found(values, count, spare, least),
+            warnings=warnings + self._doubts(values, count, copies),
         )
 
-    def _dataset(self, values: Sequence[Values], random: np.random.Generator) -> RowDataset:
+    def dataset(self, values: Sequence[Values], random: np.random.Generator | None) -> RowDataset:
         count, values = len(values[0]), hide(self.constraints, self.names, values)
         encoded = [self.columns[index].encode(values[index], random) for index in self.free]
         rows = self.layout.pack(encoded, count)
@@ -181,16 +234,15 @@ class Tables(Domain):
             lines.append(f"no category of fewer than {least} rows is learned or saved (least={least})")
         return lines + ([f"held out for scores: {spare:,} rows"] if spare else [])
 
-    def _doubts(self, values: Sequence[Values], rows: Rows, condition: Rows | None) -> list[str]:
+    def _doubts(self, values: Sequence[Values], count: int, copies: int) -> list[str]:
         """What the user should know before training."""
         doubts = []
-        if len(rows) < FEW_ROWS:
-            doubts.append(f"only {len(rows)} rows: the generator will copy them; give some hundreds")
+        if count < FEW_ROWS:
+            doubts.append(f"only {count} rows: the generator will copy them; give some hundreds")
         if self.layout.width > MANY_FEATURES:
             doubts.append(f"{self.layout.width:,} features: training will be slow; drop= columns of many categories")
-        copies = len(rows) - _distinct_rows(values)
-        if copies > 0.01 * len(rows):
-            doubts.append(f"{copies:,} rows ({copies / len(rows):.0%}) are exact copies of others")
+        if copies > 0.01 * count:
+            doubts.append(f"{copies:,} rows ({copies / count:.0%}) are exact copies of others")
         doubts += [
             f"column {form.name!r}: {column.describe(content, form)}"
             for form, content, column in zip(self.forms, values, self.columns, strict=True)
@@ -250,6 +302,29 @@ class Tables(Domain):
         Every constraint holds; GannetError where uniqueness is asked for and there are fewer values than rows.
         """
         values = distinct(self.constraints, self.names, self._decode(samples, condition), strict=True)
+        return self.shell.build(self.forms, values)
+
+    def asking(self, where: Mapping[str, Any]) -> Asking:
+        """What rows are asked to be, by column: texts such as "25..40" or values. Raises GannetError."""
+        tied = set() if self.constraints is None else {name for part, _ in self.constraints.parts for name in part}
+        fields = () if self.spec.condition is None else [each.name for each in self.spec.condition.fields]
+        return read_asking(where, Sight(self.forms, self.columns, self.free, self.layout, fields, tied, self.hidden))
+
+    def values(self, samples: Tensor, condition: Tensor | None = None) -> list[Values]:
+        """Samples [n, features] -> columns of plain values, every constraint but uniqueness met."""
+        return self._decode(samples, condition)
+
+    def apart(self, values: Sequence[Values], seed: int) -> list[Values]:
+        """Rows from several calls of `values` with what names rows made anew and repeats told apart."""
+        random, count = np.random.default_rng([seed, 3]), len(values[0])
+        anew = [
+            column.decode(Encoded(None, None), count, random) if isinstance(column, encoders.Identifier) else content
+            for column, content in zip(self.columns, values, strict=True)
+        ]
+        return distinct(self.constraints, self.names, anew, strict=True)
+
+    def built(self, values: Sequence[Values]) -> Any:
+        """Columns of plain values -> a table of the type that came in."""
         return self.shell.build(self.forms, values)
 
     def _decode(self, samples: Tensor, condition: Tensor | None) -> list[Values]:
@@ -393,9 +468,12 @@ def _fingerprint(forms: Sequence[Form], values: Sequence[Values], constraints: C
 
 def _distinct_rows(values: Sequence[Values]) -> int:
     """How many different rows there are, by a 64-bit hash of each."""
-    mixed = np.zeros(len(values[0]), dtype=np.uint64)
-    for content in values:
-        bits = content.codes.astype(np.int64) if isinstance(content, Texts) else (content.array + 0.0).view(np.int64)
-        mixed = (mixed ^ bits.view(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed ^= mixed >> np.uint64(29)
-    return len(np.unique(mixed))
+    bits = [
+        content.codes.astype(np.int64) if isinstance(content, Texts) else (content.array + 0.0).view(np.int64)
+        for content in values
+    ]
+    return len(np.unique(mixed(bits)))
+
+
+def _remarked(remarks: dict[str, str]) -> list[str]:
+    return [f"column {name!r}: {remark}" for name, remark in remarks.items()]
