@@ -393,6 +393,13 @@ def summarise(runs: list[dict[str, Any]]) -> list[str]:
     return lines
 
 
+def together(files: list[Path]) -> list[dict[str, Any]]:
+    """The runs of several files; where one was played again, the later file's."""
+    runs = [run for file in files for run in json.loads(file.read_text())]
+    keys = ("game", "sabotage", "seed", "remedies", "total")
+    return list({tuple(run[key] for key in keys): run for run in runs}.values())
+
+
 def _kind(run: dict[str, Any]) -> tuple[str, int]:
     """Runs of the same game and length can be compared."""
     return run["game"], run["total"]
@@ -433,11 +440,13 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--without-remedies-only", action="store_true")
     parser.add_argument("--out", type=Path, help="also write every run's record here, as JSON")
-    parser.add_argument("--summarise", type=Path, metavar="FILE", help="print the table of a file that --out wrote")
+    parser.add_argument(
+        "--summarise", type=Path, nargs="+", metavar="FILE", help="print the table of files that --out wrote"
+    )
     parser.add_argument("--logs", type=Path)
     arguments = parser.parse_args()
     if arguments.summarise is not None:
-        print("\n".join(summarise(json.loads(arguments.summarise.read_text()))))
+        print("\n".join(summarise(together(arguments.summarise))))
         return
     if arguments.logs is not None:
         print("\n".join(read_logs(arguments.logs)))
