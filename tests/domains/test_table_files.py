@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
+import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gannet.domains.table_arrow_text import ArrowText, read_fast
+from gannet.domains.table_excel import read_excel, write_excel
 from gannet.domains.table_files import (
     MOST_COLUMNS,
     read_carefully,
@@ -20,9 +24,12 @@ from gannet.domains.table_files import (
     write_json,
     write_text,
 )
+from gannet.domains.table_source import read_source
 from gannet.domains.table_values import texts, understand
+from gannet.domains.tables import Tables
 from gannet.errors import GannetError
 
+openpyxl = pytest.importorskip("openpyxl")
 ROWS = "a,b\n1,x\n2,y\n3,z\n"
 
 
@@ -102,8 +109,8 @@ def test_suffixes_are_read_and_completed(tmp_path):
     assert suffix_of(tmp_path / "A.CSV.GZ") == ".csv.gz"
     assert target(tmp_path / "rows").name == "rows.csv"
     assert target(tmp_path) == tmp_path / "samples.csv"
-    with pytest.raises(GannetError, match="'.xlsx'"):
-        target(tmp_path / "rows.xlsx")
+    with pytest.raises(GannetError, match="'.ods'"):
+        target(tmp_path / "rows.ods")
 
 
 def test_what_is_written_is_read_back_and_the_same_table_gives_the_same_bytes(tmp_path):
@@ -184,3 +191,103 @@ def test_a_column_of_arrow_means_what_the_same_texts_mean(items, wanted):
     found, expected = column.understand(wanted), understand(texts(items), wanted=wanted)
     assert (found.meaning, found.unit, found.remark) == (expected.meaning, expected.unit, expected.remark)
     assert found.spelling == expected.spelling and found.values.digest() == expected.values.digest()
+
+
+# ------------------------------------------------------------------------------------------- zip files and encodings
+
+
+def test_the_one_table_in_a_zip_is_read_and_several_are_refused(tmp_path):
+    path = tmp_path / "t.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("folder/t.csv", ROWS)
+        archive.writestr("__MACOSX/folder/._t.csv", "x")
+    assert Tables.claims(path) and read_text(path).names == ["a", "b"]
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("u.csv", ROWS)
+    with pytest.raises(GannetError, match="holds 2 tables; unpack"):
+        read_text(path)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("a.png", "x")
+    assert not Tables.claims(path) and not Tables.claims(tmp_path / "none.zip")
+
+
+def test_another_encoding_is_read_when_it_is_said(tmp_path):
+    path = written(tmp_path, "name,n\nZoë,1\nJürg,2\n".encode("latin1"))
+    with pytest.raises(GannetError, match="line 2: .*say encoding=latin1"):
+        read_source(path)
+    assert read_source(path, "latin1").columns[0].values.texts().levels == ["Zoë", "Jürg"]
+    with pytest.raises(GannetError, match="encoding: 'latin-99' is not known"):
+        read_source(path, "latin-99")
+    with pytest.raises(GannetError, match="line 2: byte 9 is not ascii"):
+        read_source(path, "ascii")
+
+
+# ------------------------------------------------------------------------------------------------------------ Excel
+
+
+def workbook(path, sheets):
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
+    book.save(path)
+    return path
+
+
+def test_a_workbook_comes_back_with_its_values(tmp_path):
+    day, clock = datetime.datetime(2024, 2, 29), datetime.time(9, 30)
+    kinds = [["n", "x", "flag", "day", "clock", "word", "wait"]]
+    rows = [[1, 1.5, True, day, clock, "a", datetime.timedelta(hours=30)], [None, 2.5, None, None, None, None, None]]
+    rows += [[3, None, False, day, datetime.time(10), "=b", datetime.timedelta(hours=1)]]
+    path = tmp_path / "t.xlsx"
+    write_excel(path, kinds[0], [list(items) for items in zip(*(rows * 20), strict=True)])
+    result = Tables.open(path, Tables.Options(least=1), seed=0, cache=tmp_path)
+    forms = {form.name: form for form in result.domain.forms}
+    assert [form.meaning for form in forms.values()] == "integer decimal boolean date time text duration".split()
+    assert (forms["n"].dtype, forms["flag"].dtype) == ("Int64", "boolean")
+    back = result.domain.decode(result.train.dataset.read(np.arange(60))[0])
+    (out,) = result.domain.write(back, tmp_path / "out.xlsx")
+    sheets = [openpyxl.load_workbook(each).active for each in (path, out)]
+    before, after = ([[cell.value for cell in row] for row in sheet.iter_rows()] for sheet in sheets)
+    assert after == before
+
+
+def test_the_first_sheet_that_holds_anything_is_read_and_the_others_are_named(tmp_path):
+    rows = [["a", "b"], [], [1, "#N/A"], [2, "x"]]
+    frame, warnings = read_excel(workbook(tmp_path / "t.xlsx", {"empty": [], "data": rows, "notes": [["hello"]]}))
+    assert frame["a"].tolist() == [1, 2] and "'data' is read; 'notes'" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([], "no sheet holds anything"),
+        ([["a", None, "c"], [1, 2, 3]], "sheet 's' row 1: column 2 has no name"),
+        ([["a", "a"], [1, 2]], "2 columns are called 'a'"),
+        ([["a"], [1], [2, 3]], "sheet 's' row 3: 2 cells, the header has 1"),
+    ],
+)
+def test_a_sheet_that_is_no_table_is_refused_by_name_and_row(tmp_path, rows, message):
+    with pytest.raises(GannetError, match=message):
+        read_excel(workbook(tmp_path / "t.xlsx", {"s": rows}))
+
+
+def test_what_is_no_workbook_and_what_excel_cannot_hold_is_refused(tmp_path, monkeypatch):
+    with pytest.raises(GannetError, match="not a whole Excel file"):
+        read_excel(written(tmp_path, ROWS, "t.xlsx"))
+    with pytest.raises(GannetError, match="row 2 holds a control character"):
+        write_excel(tmp_path / "t.xlsx", ["a"], [["x", "\x01"]])
+    with pytest.raises(GannetError, match="an Excel sheet holds 1,048,575"):
+        write_excel(tmp_path / "t.xlsx", ["a"], [range(1_048_576)])
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(GannetError, match=r'openpyxl: pip install "gannet\[excel\]"'):
+        read_excel(tmp_path / "t.xlsx")
+
+
+def test_odd_values_are_written_as_text(tmp_path):
+    zoned = datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)
+    write_excel(tmp_path / "t.xlsx", ["a"], [[10**16, float("inf"), zoned, "=1+1", None, 5]])
+    frame, _ = read_excel(tmp_path / "t.xlsx")
+    assert frame["a"].tolist() == ["1" + "0" * 16, "inf", "2024-01-01 00:00:00+00:00", "=1+1", 5]

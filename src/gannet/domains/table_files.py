@@ -1,4 +1,4 @@
-"""Tables in files: delimited text (plain or gzip) read column by column, Parquet through pandas, and writing.
+"""Tables in files: delimited text (plain, gzip, zip) read column by column, Parquet through pandas, and writing.
 
 `read_text(path)` -> `TextTable` of still untyped columns; every complaint names the line and its cause.
 """
@@ -9,13 +9,15 @@ import csv
 import gzip
 import io
 import json
+import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from gannet.domains.table_arrow_text import ArrowText
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
-READ_SUFFIXES = (*TEXT_SUFFIXES, ".parquet")
+READ_SUFFIXES = (*TEXT_SUFFIXES, ".parquet", ".xlsx")
 WRITE_SUFFIXES = (*READ_SUFFIXES, ".json")
 MOST_BYTES = 8 * 2**30
 """Text beyond this is refused before it fills the memory (a gzip file may hide any size)."""
@@ -74,16 +76,52 @@ def read_carefully(content: bytes, path: Path) -> TextTable:
     return TextTable(names, columns, delimiter, warnings)
 
 
-def contents(path: Path) -> bytes:
-    """The bytes of a file, unpacked by its ending."""
-    try:
+def tables_in_zip(path: Path) -> list[str]:
+    """Names of the delimited files in a zip, if it holds nothing else; none for anything but a zip."""
+    if path.suffix.lower() != ".zip" or not zipfile.is_zipfile(path):
+        return []
+    with zipfile.ZipFile(path) as archive:
+        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    return names if all(name.lower().endswith((".csv", ".tsv")) for name in names) else []
+
+
+@contextmanager
+def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """The bytes of a plain file, of a gzip file, or of the one table in a zip."""
+    inside = tables_in_zip(path)
+    if len(inside) > 1:
+        raise GannetError(f"{path}: holds {len(inside)} tables; unpack it and give one of them")
+    if inside:
+        with zipfile.ZipFile(path) as archive, archive.open(inside[0]) as file:
+            yield file
+    else:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
+            yield file  # type: ignore[misc]
+
+
+def contents(path: Path, encoding: str | None = None) -> bytes:
+    """The bytes of a file in UTF-8 (or as they are, where no encoding is given), unpacked by its ending."""
+    content = _bytes(path)
+    if encoding is None:
+        return content
+    try:
+        return content.decode(encoding).encode("utf-8")
+    except LookupError:
+        raise GannetError(f"encoding: {encoding!r} is not known; say latin1, cp1252, utf-16, ...") from None
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise GannetError(f"{path} line {line}: byte {error.start} is not {encoding}; say another encoding=") from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        with _unpacked(path) as file:
             # Asked for so many bytes, a plain file would set them all aside at once.
-            packed = path.suffix.lower() == ".gz" or path.stat().st_size > MOST_BYTES
+            packed = path.suffix.lower() in (".gz", ".zip") or path.stat().st_size > MOST_BYTES
             content = file.read(MOST_BYTES + 1) if packed else file.read()
     except FileNotFoundError:
         raise GannetError(f"{path}: no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
         raise GannetError(f"{path}: cannot be read ({error}); is the file whole, and yours to read?") from None
     if len(content) > MOST_BYTES:
         raise GannetError(f"{path}: more than {MOST_BYTES / 2**30:.0f} GiB of text; give a sample of its rows")
@@ -104,8 +142,8 @@ def _decode(content: bytes, path: Path) -> str:
     except UnicodeDecodeError as error:
         line, byte = content.count(b"\n", 0, error.start) + 1, content[error.start]
         raise GannetError(
-            f"{path} line {line}: byte {error.start} (0x{byte:02x}) is not UTF-8; save the file as UTF-8, "
-            f"for example with iconv -f latin1 -t utf8"
+            f"{path} line {line}: byte {error.start} (0x{byte:02x}) is not UTF-8; say encoding=latin1 "
+            f"(or cp1252, ...) for a file of an older program, or save it as UTF-8"
         ) from None
 
 

@@ -26,11 +26,12 @@ from gannet.domains.columns import Choice, Column, Encoded, Withheld
 from gannet.domains.domain import Domain, Opened, Subset
 from gannet.domains.table_constraint_opening import described, distinct, hidden_columns, hide, open_constraints, show
 from gannet.domains.table_constraints import Constraints
+from gannet.domains.table_excel import write_excel
 from gannet.domains.table_frames import kind_of, shell_from_json, take
 from gannet.domains.table_pandas import PandasShell
 from gannet.domains.table_rows import Layout, RowDataset, Rows
 from gannet.domains.table_settling import choices, conform, encoder, fewest, settle, spec_of, told
-from gannet.domains.table_shell import Shell
+from gannet.domains.table_shell import Shell, to_objects
 from gannet.domains.table_source import count_of, read_source, title
 from gannet.domains.table_stream import CACHE_FORMAT, MANY_ROWS, SAMPLE_ROWS, ParquetStream, stored_rows, stream_of
 from gannet.domains.table_survey import mixed
@@ -74,6 +75,8 @@ class Tables(Domain):
 
         By default 5, in tables of fewer than 500 rows one for each hundred rows.
         """
+        encoding: str | None = None
+        """How a delimited file is encoded, as latin1 or cp1252; by default UTF-8, or UTF-16 by its mark."""
         constraints: str | None = None
         """What holds in every row: found (all that was found in the data), or a .toml file of rules."""
 
@@ -103,7 +106,8 @@ class Tables(Domain):
     def claims(cls, source: Any) -> bool:
         if isinstance(source, (str, Path)):
             scheme = re.match(r"[a-z]{2,}:", str(source)) is not None
-            return not scheme and str(source).lower().endswith(files.READ_SUFFIXES)
+            named = str(source).lower().endswith(files.READ_SUFFIXES)
+            return not scheme and (named or bool(files.tables_in_zip(Path(source))))
         return kind_of(source) is not None
 
     @classmethod
@@ -111,7 +115,7 @@ class Tables(Domain):
         stream = stream_of(source)
         if stream is not None:
             return cls._open_stream(stream, options, seed, cache)
-        read = read_source(source)
+        read = read_source(source, options.encoding)
         wanted, drop, asked = choices(read.names, options.types, options.drop, options.condition)
         kept = [index for index, name in enumerate(read.names) if name not in drop]
         count = count_of(read.columns)
@@ -331,10 +335,14 @@ class Tables(Domain):
         content = _plain(samples)
         given = None if condition is None else _plain(condition)
         assert (given is not None) == bool(self.given), "conditions are wanted where the data has them, and only there"
-        seed = hashlib.sha256(content.tobytes() + (b"" if given is None else given.tobytes())).digest()
-        random = np.random.default_rng(np.frombuffer(seed, dtype=np.uint32))
-        asked = [] if given is None else self.condition_layout.split(given)
-        return self._columns(self.layout.split(content), asked, len(content), random)
+        free, asked = self.layout.split(content), [] if given is None else self.condition_layout.split(given)
+        # Levels and numbers tell samples apart as well as all their features do, at a tenth of the bytes.
+        seed = hashlib.sha256()
+        for part in [*free, *asked]:
+            for array in (part.codes, part.numbers):
+                seed.update(b"" if array is None else array.tobytes())
+        random = np.random.default_rng(np.frombuffer(seed.digest(), dtype=np.uint32))
+        return self._columns(free, asked, len(content), random)
 
     def _columns(
         self, free: Sequence[Encoded], given: Sequence[Encoded], count: int, random: np.random.Generator
@@ -358,7 +366,7 @@ class Tables(Domain):
     # ------------------------------------------------------------------------------------------ files and pictures
 
     def write(self, decoded: Any, out: Path, *, names: list[str] | None = None) -> list[Path]:
-        """Rows to one file by its ending: .csv, .tsv (also .gz), .parquet, .json; .csv where there is none."""
+        """Rows to one file by its ending: .csv, .tsv (also .gz), .parquet, .xlsx, .json; else .csv."""
         path = files.target(out)
         suffix = files.suffix_of(path)
         if suffix == ".parquet":
@@ -366,6 +374,9 @@ class Tables(Domain):
             return [path]
         values = self._values(decoded)
         headers = [form.name for form in self.forms]
+        if suffix == ".xlsx":
+            write_excel(path, headers, [to_objects(*pair) for pair in zip(values, self.forms, strict=True)])
+            return [path]
         if suffix == ".json":
             files.write_json(path, headers, [as_json(*pair) for pair in zip(values, self.forms, strict=True)])
             return [path]
