@@ -100,6 +100,11 @@ def test_knowledge_by_heart_and_copies_are_found_at_the_third_look() -> None:
         assert findings[:2] == [None, None] and findings[2] is not None and findings[2].name == name
 
 
+def test_samples_that_still_lie_far_from_all_data_are_no_copies() -> None:
+    watch = OverfittingWatch()
+    assert all(watch.look(replace(FINE, nearer_train=0.8), share / 20) is None for share in range(6))
+
+
 def test_calm_pulses_bring_no_finding() -> None:
     watch = StabilityWatch()
     assert all(watch.pulse(CALM) is None for _ in range(100))

@@ -16,6 +16,10 @@ COPIES = 0.65
 """Share of samples nearer to training than to as many held-out samples; a half is right."""
 
 
+EARLY = 0.25
+"""Share of a run within which samples may still lie far from all data, where the nearer side means nothing."""
+
+
 class OverfittingWatch(Watch):
     """Compares training with held-out samples at every look."""
 
@@ -24,7 +28,8 @@ class OverfittingWatch(Watch):
 
     def look(self, look: Look, share: float) -> Finding | None:
         """What is known by heart, if it has lasted for three looks."""
-        if look.nearer_train is not None and self.copies.add(look.nearer_train > COPIES) >= 3:
+        copied = look.nearer_train is not None and share > EARLY and look.nearer_train > COPIES
+        if self.copies.add(copied) >= 3:
             told = f"{look.nearer_train:.0%} of samples lie nearer to training samples than to unseen ones"
             return Finding("copies", told, "soften", firmness=2.0)
         if look.ordered is None or look.ordered_train is None:
