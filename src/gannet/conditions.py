@@ -5,7 +5,7 @@ Only frequencies and quantiles are kept, never a condition vector of a training 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,8 @@ class ConditionPrior:
     def draw(self, count: int, seed: int, where: Mapping[str, Any] | None = None) -> Tensor:
         """Condition vectors [count, width]: as frequent as in the data among those that meet `where`.
 
-        `where` maps a field's name to a level, a number, or a range "low..high". Raises GannetError for a field or
-        a level that is not known, and for classes that never occur together.
+        `where` maps a field's name to a level, to several ("cat|dog" or a set), a number, or a range ("low..high" or
+        a pair). Raises GannetError for a field or a level that is not known, and for classes that never occur together.
         """
         wanted = self._wanted(where or {})
         random = np.random.default_rng(seed)
@@ -79,7 +79,7 @@ class ConditionPrior:
         weights = np.array(self.frequencies)
         for position, field in enumerate(classes):
             if field.name in wanted:
-                weights = weights * [row[position] == wanted[field.name] for row in self.combinations]
+                weights = weights * [row[position] in wanted[field.name] for row in self.combinations]
         if weights.sum() == 0:
             raise GannetError(f"where {dict(where or {})}: these never occur together in the training data")
         rows = np.array(self.combinations)[random.choice(len(weights), size=count, p=weights / weights.sum())]
@@ -107,7 +107,7 @@ class ConditionPrior:
         return drawn if wanted is None else drawn.clip(*wanted)
 
     def _wanted(self, where: Mapping[str, Any]) -> dict[str, Any]:
-        """`where` in units of the condition vector: a level's index, or (low, high)."""
+        """`where` in units of the condition vector: the indices of levels, or (low, high)."""
         known = {field.name: field for field in self.condition.fields}
         wanted: dict[str, Any] = {}
         for name, value in where.items():
@@ -118,10 +118,8 @@ class ConditionPrior:
             field = known[name]
             if field.levels is None:
                 wanted[name] = tuple((number - field.mean) / field.scale for number in _range(name, value))
-            elif str(value) in field.levels:
-                wanted[name] = field.levels.index(str(value))
             else:
-                raise GannetError(f"where {name}={value}: no such level; {did_you_mean(str(value), field.levels)}")
+                wanted[name] = {_index(field, name, level) for level in _several(field, value)}
         return wanted
 
 
@@ -134,7 +132,25 @@ def even(condition: Condition, count: int) -> Tensor:
     return vectors
 
 
+def _several(field: Field, value: Any) -> Iterable[str]:
+    """The levels that a wish names."""
+    if isinstance(value, set | frozenset):
+        return value
+    text = str(value)
+    parts = text.split("|")
+    return parts if text not in (field.levels or ()) and all(part in (field.levels or ()) for part in parts) else [text]
+
+
+def _index(field: Field, name: str, level: str) -> int:
+    levels = field.levels or ()
+    if level not in levels:
+        raise GannetError(f"where {name}={level}: no such level; {did_you_mean(level, levels)}")
+    return levels.index(level)
+
+
 def _range(name: str, value: Any) -> tuple[float, float]:
+    if isinstance(value, tuple):
+        return value
     parts = str(value).split("..")
     try:
         low, high = float(parts[0]), float(parts[-1])

@@ -5,6 +5,7 @@ Everything comes from the run folder; the training data is needed only by `evalu
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -12,21 +13,20 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from gannet.balance import balanced, draw_until, quotas, with_shares
+from gannet.balance import balanced, with_shares
 from gannet.checkpoint import load_into
 from gannet.conditions import ConditionPrior
 from gannet.domains import DOMAINS, Domain
-from gannet.errors import GannetError, did_you_mean
+from gannet.errors import GannetError
+from gannet.filling import fill_frame
 from gannet.order import mixed_seed, reseed
 from gannet.recipes import Recipe, recipe_named
+from gannet.rows import rows_in_shares, rows_where
 from gannet.run import RunFolder
 from gannet.spec import Spec
 
-CHUNK = 256
-"""Samples generated at a time; sample i of a seed is the same however many are asked for."""
-CHOSEN_FROM = 4_096
-"""Rows drawn at a time where some of them are chosen."""
-MOST_LEVELS = 100
+CHUNK, FLAT_CHUNK = 256, 4_096
+"""Pictures, and flat samples, generated at a time; sample i of a seed is the same however many are asked for."""
 
 
 class Model:
@@ -63,13 +63,17 @@ class Model:
     ) -> Any:
         """`n` new samples in the user's form: pictures uint8 [n, height, width, channels], a data frame, points.
 
-        `where` asks for conditions ({"label": "cat"}), `truncation` in (0, 1] trades variety for typicality.
+        `where` asks for conditions ({"label": "cat"}), of a table for values of any columns ({"age": "25..40"}), which
+        all rows then have; `truncation` in (0, 1] trades variety for typicality.
         `balance` names a class or column of which every level shall come equally often, `shares` gives the wanted
         shares of some levels ({"sex=Female": 0.5}); without either, levels are as frequent as in the training data.
         Raises GannetError for unknown conditions and impossible numbers.
         """
+        self._check(n, truncation)
         if balance is not None or shares:
-            return self._in_shares(n, seed, where, truncation, balance, shares or {})
+            return self._in_shares(n, seed, where or {}, truncation, balance, shares or {})
+        if where and self.spec.kind == "tables":
+            return rows_where(self, where, n, seed, truncation, self.chunk)
         samples, condition = self.draw(n, seed=seed, where=where, truncation=truncation)
         return self.domain.decode(samples, condition)
 
@@ -82,10 +86,7 @@ class Model:
         truncation: float | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """`n` encoded samples [n, *shape] on the CPU, and the conditions [n, width] they were asked for."""
-        if n < 1:
-            raise GannetError(f"n={n}: ask for at least one sample")
-        if truncation is not None and not 0 < truncation <= 1:
-            raise GannetError(f"truncation={truncation:g} is outside (0, 1]: 1 is full variety, 0.7 is typical")
+        self._check(n, truncation)
         if where and self.prior is None:
             raise GannetError(f"where {dict(where)}: this run was trained without conditions")
         condition = None
@@ -93,18 +94,30 @@ class Model:
             condition = self.prior.draw(n, mixed_seed(seed, "condition"), where)
         return self.draw_for(condition, n, seed=seed, truncation=truncation), condition
 
+    @staticmethod
+    def _check(n: int, truncation: float | None) -> None:
+        if n < 1:
+            raise GannetError(f"n={n}: ask for at least one sample")
+        if truncation is not None and not 0 < truncation <= 1:
+            raise GannetError(f"truncation={truncation:g} is outside (0, 1]: 1 is full variety, 0.7 is typical")
+
+    @property
+    def chunk(self) -> int:
+        """Samples generated at a time."""
+        return CHUNK if len(self.spec.shape) == 3 else FLAT_CHUNK
+
     def draw_for(self, condition: Tensor | None, n: int, *, seed: int = 0, truncation: float | None = None) -> Tensor:
         """Encoded samples [n, *shape] for given conditions [n, width]."""
-        pieces = []
+        pieces, chunk = [], self.chunk
         with torch.random.fork_rng(), torch.no_grad():
-            for start in range(0, n, CHUNK):
+            for start in range(0, n, chunk):
                 reseed(mixed_seed(seed, "sample", start), self.device)
                 wanted = None
                 if condition is not None:
-                    part = condition[start : start + CHUNK]
+                    part = condition[start : start + chunk]
                     # A short last chunk is filled up: every chunk then runs the same arithmetic.
-                    wanted = torch.cat([part, part[:1].expand(CHUNK - len(part), -1)]).to(self.device)
-                made = self.recipe.generate(CHUNK, wanted, 1.0 if truncation is None else truncation)
+                    wanted = torch.cat([part, part[:1].expand(chunk - len(part), -1)]).to(self.device)
+                made = self.recipe.generate(chunk, wanted, 1.0 if truncation is None else truncation)
                 pieces.append(made[: n - start].cpu())
         return torch.cat(pieces)
 
@@ -112,55 +125,39 @@ class Model:
         self,
         n: int,
         seed: int,
-        where: Mapping[str, Any] | None,
+        where: Mapping[str, Any],
         truncation: float | None,
         balance: str | None,
         shares: Mapping[str, float],
     ) -> Any:
-        """Decoded samples with the wanted shares: by conditions where the run has them, else by choosing rows."""
-        if where or (balance is not None and shares):
-            raise GannetError("give one of where, balance and shares: each decides what is asked for")
+        """Decoded samples with the wanted shares: by conditions where the run has them, else by wishes or by choice."""
+        if balance is not None and shares:
+            raise GannetError("give one of balance and shares: each decides what is asked for")
         classes = [] if self.prior is None else [each.name for each in self.prior.condition.fields if each.levels]
         asked = [balance] if balance is not None else [group.partition("=")[0] for group in shares]
-        if self.prior is None or not all(name in classes for name in asked):
-            return self._chosen_rows(n, seed, truncation, balance, shares)
+        if self.prior is None or where or not all(name in classes for name in asked):
+            if self.spec.kind != "tables":
+                told = "one of where, balance and shares: each decides" if where else "shares of classes: they decide"
+                raise GannetError(f"{', '.join(asked)}: this run cannot be asked for it; give {told} what is asked for")
+            return rows_in_shares(self, balance, shares, where, n, seed, truncation, self.chunk)
         chosen = mixed_seed(seed, "condition")
         condition = (
             with_shares(self.prior, shares, n, chosen) if balance is None else balanced(self.prior, balance, n, chosen)
         )
         return self.domain.decode(self.draw_for(condition, n, seed=seed, truncation=truncation), condition)
 
-    def _chosen_rows(
-        self, n: int, seed: int, truncation: float | None, balance: str | None, shares: Mapping[str, float]
-    ) -> Any:
-        """Rows of a table drawn until each group of a column has its share."""
-        names = {group.partition("=")[0] for group in shares} if balance is None else {balance}
-        if self.spec.kind != "tables" or len(names) != 1:
-            raise GannetError(
-                f"{', '.join(sorted(names))}: this run cannot be asked for it; train with classes (for a table with "
-                "condition=COLUMN), and give shares of one column at a time where it was not"
-            )
-        (column,) = names
+    def fill(self, table: Any, *, seed: int = 0, draws: int | None = None) -> Any:
+        """A table with gaps (frame or array), its missing cells drawn together given what is known of each row.
 
-        def draw(batch: int) -> Any:
-            seeded = mixed_seed(seed, "share", batch)
-            return self.domain.decode(*self.draw(CHOSEN_FROM, seed=seeded, truncation=truncation))
-
-        first = draw(0)
-        if column not in first.columns:
-            raise GannetError(f"no column {column!r}; {did_you_mean(column, list(map(str, first.columns)))}")
-        wanted: dict[str | None, float] = {group.partition("=")[2]: share for group, share in shares.items()}
-        if balance is not None:
-            levels = sorted(set(map(str, first[column].dropna())))
-            if len(levels) > MOST_LEVELS:
-                raise GannetError(f"balance={column}: {len(levels):,} different values; give a column of few classes")
-            wanted = {level: 1 / len(levels) for level in levels}
-        kept = draw_until(
-            draw, lambda rows: list(map(str, rows[column])), quotas(wanted, n), most=max(200 * n, 50 * CHOSEN_FROM)
-        )
-        import pandas
-
-        return pandas.concat([rows.iloc[positions] for rows, positions in kept], ignore_index=True)
+        Known cells, other columns, types and the order stay as they are. With `draws`, a list of that many completions.
+        What the user should know comes as a warning. Raises GannetError for recipes that cannot fill gaps.
+        """
+        if draws is not None and draws < 1:
+            raise GannetError(f"draws={draws}: ask for at least one")
+        filled, notes = fill_frame(self, table, seed=seed, draws=draws or 1)
+        for note in notes:
+            warnings.warn(note, UserWarning, stacklevel=2)
+        return filled[0] if draws is None else filled
 
     def log(self) -> list[dict[str, Any]]:
         """The records of training, oldest first: events "terms", "score" and "skipped" with the samples seen."""

@@ -21,10 +21,11 @@ from gannet.errors import GannetError
 from gannet.judge import Judge
 from gannet.losses import augmented_likelihood, binary_cross_entropy, negative_log_likelihood
 from gannet.networks import default_pair
-from gannet.networks.autoregressive import RowGenerator
+from gannet.networks.autoregressive import RowGenerator, resampled
+from gannet.networks.gaps import features_of, filled_tokens
 from gannet.networks.tokens import Tokens
 from gannet.recipes.pieces import cosine
-from gannet.recipes.recipe import Pace, Recipe, Terms, Turn
+from gannet.recipes.recipe import Pace, Recipe, Terms, Turn, Wished
 from gannet.spec import Spec, Wish
 
 UNITS = 16
@@ -120,17 +121,27 @@ class MaliGAN(Recipe):
         uniform = torch.rand(count, self.writer.latent, device=device)
         return self.writer.write(uniform, condition, temperature=truncation)[0]
 
-    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        uniform = torch.rand(CANDIDATES * count, self.writer.latent, device=self.writer.first.weight.device)
-        several = None if condition is None else condition.repeat(CANDIDATES, 1)
-        return self.writer.write(uniform, several, wish=wish, rows=count, temperature=truncation)[0]
+    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Wished:
+        tried = CANDIDATES * count if condition is None else len(condition)
+        uniform = torch.rand(tried, self.writer.latent, device=self.writer.first.weight.device)
+        if condition is None:
+            samples, chances = self.writer.write(uniform, wish=wish, rows=count, temperature=truncation)
+            return Wished(samples, None, share(chances))
+        # Which condition a row has decides how likely it meets the wish: it is drawn with the row.
+        samples, chances = self.writer.write(uniform, condition, wish=wish, temperature=truncation)
+        chosen = resampled(chances, count)
+        return Wished(samples[chosen], condition[chosen], share(chances))
 
     def filled(
         self, samples: Tensor, known: Tensor, condition: Tensor | None = None, wish: Wish | None = None
     ) -> Tensor:
-        values, kept = self.tokens.read(samples), self.tokens.among(known)
+        known = known.expand(len(samples), -1)
         uniform = torch.rand(len(samples), self.writer.latent, device=samples.device)
-        written, _ = self.writer.write(uniform, condition, known=(values, kept), wish=wish)
+        values = filled_tokens(
+            self.writer, self.tokens.read(samples), known[:, features_of(self.tokens)], uniform, condition, wish
+        )
+        ranges = None if wish is None else wish.ranges
+        written = self.tokens.write(values, uniform[:, len(self.tokens) :], ranges)
         return torch.where(known, samples, written)
 
     def likelihood(self, real: Tensor, condition: Tensor | None) -> Terms:
@@ -165,3 +176,8 @@ class MaliGAN(Recipe):
             "learning rate": f"{self.learning_rate:.2g}",
             "game": f"from {self.warm_up:.0%} of the run on",
         }
+
+
+def share(chances: Tensor) -> float:
+    """The mean of chances of which the logarithms [n] are given."""
+    return float(chances.double().exp().mean())

@@ -33,6 +33,17 @@ MISMATCH = 3.0
 """How many times larger or smaller than the generator a discriminator may be: about ten times the weights."""
 
 
+class Wished(NamedTuple):
+    """Samples that were asked for."""
+
+    samples: Tensor
+    """[count, features]."""
+    condition: Tensor | None
+    """[count, width]: those of the conditions offered that suit the wish; None where there are none."""
+    chance: float
+    """The share of all samples that would meet the wish, as the generator sees it."""
+
+
 class Doubt(NamedTuple):
     """A setting that is allowed and known to end badly, and what to play with instead."""
 
@@ -165,9 +176,10 @@ class Recipe(ABC):
         device = next(generator.parameters()).device
         return generator(torch.randn(count, self.latent, device=device) * truncation, condition).float()
 
-    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """`count` samples [count, features] that meet a wish, as frequent as among all samples that meet it.
+    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Wished:
+        """`count` samples that meet a wish, as frequent as among all samples that meet it.
 
+        `condition` [several * count, width] offers conditions, of which those are taken that suit the wish.
         Only of recipes that `answers`.
         """
         raise AssertionError(f"{type(self).__name__} cannot be asked for wishes")
@@ -175,9 +187,10 @@ class Recipe(ABC):
     def filled(
         self, samples: Tensor, known: Tensor, condition: Tensor | None = None, wish: Wish | None = None
     ) -> Tensor:
-        """The samples [n, features] with the features not marked in `known` [features] drawn anew, given the others.
+        """The samples [n, features] with the features not marked in `known` drawn anew, given the others.
 
-        `wish` limits what is drawn. Only of recipes that `answers`.
+        `known` is [features], or [n, features] where each sample has gaps of its own. `wish` limits what is drawn.
+        Only of recipes that `answers`.
         """
         raise AssertionError(f"{type(self).__name__} cannot fill gaps")
 
