@@ -23,7 +23,9 @@ from gannet.domains.table_constraint_rules import read_rule
 from gannet.domains.table_constraints import Constraints, Wish
 from gannet.domains.table_settling import settle
 from gannet.domains.table_source import read_source
+from gannet.metrics.table_fidelity import table_fidelity
 
+ROWS = 10_000
 TABLES = "nyc_taxis,diamonds,telco_churn,titanic,penguins,insurance,bank_marketing,compas_deidentified,adult_train"
 
 
@@ -72,17 +74,34 @@ def compare(path, seconds, folder):
     table, forms, skip = load(path)
     rules = [rule for proposal in find(table, forms, skip) for rule in read_rule(proposal.rule, forms)]
     reference = Constraints.fit(table, forms, [Wish(rule, proposed=True) for rule in rules]).constraints
-    broken = {}
+    broken, scores = {}, {}
     for setting in (None, "found"):
         options = {} if setting is None else {"constraints": setting}
-        outcome = gannet.train(path, time=seconds, out=Path(folder) / f"{path.name}-{setting}", seed=0, **options)
-        domain = gannet.load(outcome.path).domain
-        samples = gannet.load(outcome.path).sample(10_000, seed=1)
-        values = dict(zip(domain.names, domain._values(samples), strict=True))
+        out = Path(folder) / f"{path.name}-{setting}"
+        model = gannet.train(path, time=seconds, out=out, seed=0, **options)
+        samples = model.sample(ROWS, seed=1)
+        values = dict(zip(model.domain.names, model.domain._values(samples), strict=True))
         broken[setting] = [float(rule.broken(values).mean()) for rule in reference.constraints]
-    print(f"  {'rule':60s} {'without':>8s} {'with':>8s}   (10,000 generated rows that break it, {seconds} of training)")
+        scores[setting] = quality(table, model.domain, samples)
+    print(f"  {'rule':60s} {'without':>8s} {'with':>8s}   (of {ROWS:,} generated rows break it, {seconds} of training)")
     for rule, without, held in zip(reference.constraints, broken[None], broken["found"], strict=True):
         print(f"  {rule.rule:60s} {without:8.2%} {held:8.2%}")
+    for name, (without, ceiling) in scores[None].items():
+        print(f"  {name:60s} {without:8.3f} {scores['found'][name][0]:8.3f}   (real rows {ceiling:.3f})")
+
+
+def quality(table, domain, samples):
+    """Figures of generated rows with those of real rows in their place."""
+    random = np.random.default_rng(0)
+    order = random.permutation(len(next(iter(table.values()))))
+    size = min(len(order) // 2, len(samples))
+    real, stand_in = (
+        domain.shell.build(domain.forms, [table[name].take(rows) for name in domain.names])
+        for rows in (order[:size], order[size : 2 * size])
+    )
+    floor = real.apply(lambda column: column.sample(frac=1, random_state=1).to_numpy())
+    found = table_fidelity(real, samples.iloc[:size], stand_in, floor.astype(real.dtypes), random=random)
+    return {figure.name: (figure.value, figure.reference) for figure in found.figures}
 
 
 def main():

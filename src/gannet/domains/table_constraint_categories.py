@@ -172,7 +172,7 @@ def _presences(table: Table, categories: Sequence[Category], told: Told) -> list
     """Columns that are missing together, and columns missing exactly where another has one certain value."""
     total = count(table)
     gaps = {name: values.missing for name, values in table.items()}
-    some = [name for name, missing in gaps.items() if EXPECTED <= missing.sum() <= total - EXPECTED]
+    some = [name for name, missing in gaps.items() if EXPECTED <= missing.sum() <= total - EXPECTED][:MOST_CATEGORIES]
     found: list[Proposal] = []
     for place, name in enumerate(some):
         missing, share = gaps[name], float(gaps[name].mean())
