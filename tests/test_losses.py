@@ -82,3 +82,29 @@ def test_gradient_penalty_differentiates_by_the_weights() -> None:
     (gradient,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
     losses.zero_centred(gradient).backward()
     assert torch.allclose(weight.grad, 2 * weight.detach())
+
+
+def test_likelihood_of_a_row_is_the_product_over_its_tokens() -> None:
+    chances = torch.tensor([[0.5, 0.25], [1.0, 0.1]])
+    expected = (-math.log(0.5 * 0.25) - math.log(1.0 * 0.1)) / 2
+    assert losses.negative_log_likelihood(chances.log()).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_augmented_likelihood_weighs_rows_by_the_discriminators_odds_less_their_mean() -> None:
+    lines = torch.tensor([[-1.0, -2.0], [-0.5, -0.1], [-3.0, -1.0]], requires_grad=True)
+    logits = torch.tensor([0.0, math.log(2.0), math.log(5.0)])
+    loss = losses.augmented_likelihood(lines, logits, bound=3.0)
+    weights = [1 / 8, 2 / 8, 5 / 8]
+    costs = [3.0, 0.6, 4.0]
+    expected = sum((w - 1 / 3) * cost for w, cost in zip(weights, costs, strict=True))
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert torch.allclose(lines.grad, -(torch.tensor(weights) - 1 / 3)[:, None].expand(3, 2))
+
+
+def test_augmented_likelihood_is_nothing_where_the_discriminator_cannot_tell_and_bounded_where_it_is_sure() -> None:
+    lines = torch.tensor([[-1.0, -2.0], [-0.5, -0.1]])
+    assert losses.augmented_likelihood(lines, torch.tensor([4.0, 4.0]), bound=3.0).item() == pytest.approx(0.0)
+    sure = losses.augmented_likelihood(lines, torch.tensor([-50.0, 50.0]), bound=1.0)
+    weight = math.exp(1.0) / (math.exp(1.0) + math.exp(-1.0))
+    assert sure.item() == pytest.approx((1 - weight - 0.5) * 3.0 + (weight - 0.5) * 0.6, rel=1e-5)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import pi, sqrt
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,10 @@ DEPTH = 2
 """Residual layers."""
 WIDEST = 2048
 """Units of a layer; tables of many columns get fewer units a token."""
+PADDED = 64
+"""Levels up to which the heads of tokens share one block."""
+WAVES = 8
+"""Slow waves over the levels of a number."""
 LEAST = 1e-30
 """Below it a wish counts as impossible."""
 
@@ -50,9 +54,18 @@ class RowGenerator(nn.Module):
             assert isinstance(layer, nn.Linear)
             nn.init.normal_(layer.weight, 0.0, 0.5 * sqrt(2 / width))
             nn.init.zeros_(layer.bias)
-        self.heads = nn.ParameterList([torch.zeros(self.units, size) for size in self.tokens.sizes])
-        self.biases = nn.ParameterList([torch.zeros(size) for size in self.tokens.sizes])
+        self.heads = Heads(self.tokens.sizes, self.units, self.tokens.ordered)
+        self._smoothen()
         self.dropout = nn.Dropout(dropout)
+
+    @torch.no_grad()
+    def _smoothen(self) -> None:
+        """Levels of a number that lie side by side begin with embeddings that do."""
+        for token in self.tokens.ordered:
+            size, start = self.tokens.sizes[token], int(self.tokens.offsets[token])
+            drawn = torch.randn(EMBEDDING, WAVES) / torch.arange(1, WAVES + 1) @ waves(size)
+            drawn = drawn / drawn.std(1, correction=0, keepdim=True).clamp(min=0.1)
+            self.embeddings.weight[start : start + size] = drawn.T + 0.1 * torch.randn(size, EMBEDDING)
 
     @property
     def latent(self) -> int:
@@ -81,12 +94,7 @@ class RowGenerator(nn.Module):
             assert isinstance(layer, nn.Linear)
             active = self.dropout(gelu(hidden))
             hidden = hidden + linear(active, self._masked(layer.weight, not_later, self.units), layer.bias)
-        groups = gelu(hidden).view(len(values), len(self.tokens), self.units).unbind(1)
-        lines = [
-            -cross_entropy(torch.addmm(bias, group, head), values[:, token], reduction="none")
-            for token, (group, head, bias) in enumerate(zip(groups, self.heads, self.biases, strict=True))
-        ]
-        return torch.stack(lines, 1)
+        return self.heads(gelu(hidden).view(len(values), len(self.tokens), self.units), values)
 
     def _masks(self, order: Sequence[int]) -> tuple[Tensor, Tensor]:
         """[tokens, tokens] each: which tokens stand before a token, and which do not stand after it."""
@@ -197,6 +205,66 @@ class RowGenerator(nn.Module):
         return overlap / (edges[1:] - edges[:-1]).clamp(min=1e-9)
 
 
+class Heads(nn.Module):
+    """From each token's group of units to the logits of its levels, in as few operations as there are widths.
+
+    Heads of few levels lie in one padded block; those of many have blocks of their own. The head of an `ordered` token
+    is a sum of slow waves over its levels and of free weights, so that neighbours learn from each other.
+    All begin at zero.
+    """
+
+    def __init__(self, sizes: Sequence[int], units: int, ordered: Sequence[int] = ()) -> None:
+        super().__init__()
+        widths = [PADDED if size <= PADDED else size for size in sizes]
+        self.blocks = [[t for t, wide in enumerate(widths) if wide == width] for width in sorted(set(widths))]
+        """The tokens of each block."""
+        self.places = {token: (at, row) for at, tokens in enumerate(self.blocks) for row, token in enumerate(tokens)}
+        shapes = [(len(tokens), max(sizes[token] for token in tokens)) for tokens in self.blocks]
+        self.free = nn.ParameterList([torch.zeros(count, units, width) for count, width in shapes])
+        self.slow = nn.ParameterList([torch.zeros(count, units, WAVES) for count, _ in shapes])
+        self.biases = nn.ParameterList([torch.zeros(count, width) for count, width in shapes])
+        self.sizes = list(sizes)
+        for at, (tokens, (_, width)) in enumerate(zip(self.blocks, shapes, strict=True)):
+            padding, basis = torch.zeros(len(tokens), width), torch.zeros(len(tokens), WAVES, width)
+            for row, token in enumerate(tokens):
+                padding[row, sizes[token] :] = -torch.inf
+                if token in ordered:
+                    basis[row, :, : sizes[token]] = waves(sizes[token])
+            self.register_buffer(f"padding_{at}", padding, persistent=False)
+            self.register_buffer(f"basis_{at}", basis, persistent=False)
+
+    def weights(self, at: int) -> Tensor:
+        """The heads [tokens, units, levels] of a block."""
+        return torch.baddbmm(self.free[at], self.slow[at], getattr(self, f"basis_{at}"))
+
+    def forward(self, groups: Tensor, values: Tensor) -> Tensor:
+        """log p [n, tokens] of tokens int64 [n, tokens], from units [n, tokens, units]."""
+        lines = []
+        for at, tokens in enumerate(self.blocks):
+            padded = self.biases[at] + getattr(self, f"padding_{at}")
+            logits = torch.baddbmm(padded[:, None], groups[:, tokens].transpose(0, 1), self.weights(at))
+            wanted = values[:, tokens].T.flatten()
+            lines.append(-cross_entropy(logits.flatten(0, 1), wanted, reduction="none").view(len(tokens), -1))
+        order = [token for tokens in self.blocks for token in tokens]
+        return torch.cat(lines)[sorted(range(len(order)), key=order.__getitem__)].T
+
+    def plain(self) -> list[tuple[Tensor, Tensor]]:
+        """Each token's own weights [units, levels] and bias [levels], for writing."""
+        blocks = [self.weights(at) for at in range(len(self.blocks))]
+        return [
+            (blocks[at][row, :, :size].contiguous(), self.biases[at][row, :size])
+            for (at, row), size in zip(
+                (self.places[token] for token in range(len(self.sizes))), self.sizes, strict=True
+            )
+        ]
+
+
+def waves(size: int) -> Tensor:
+    """Cosines [waves, size] over `size` levels in order, the slowest first, of unit variance (the rows of a DCT)."""
+    places = (torch.arange(size) + 0.5) / size
+    return torch.stack([sqrt(2) * torch.cos(pi * wave * places) for wave in range(1, WAVES + 1)])
+
+
 @dataclass(frozen=True)
 class _Limit:
     """What a token may be: weights [levels], or [coarse levels, levels] after each level of its coarse token."""
@@ -220,7 +288,7 @@ class _Writer:
 
     def __init__(self, network: RowGenerator, order: Sequence[int], count: int, condition: Tensor | None) -> None:
         device = network.first.weight.device
-        self.network, self.order, self.at = network, order, 0
+        self.network, self.order, self.at, self.heads = network, order, 0, network.heads.plain()
         units = torch.cat([torch.arange(network.units) + token * network.units for token in order]).to(device)
         embedded = torch.cat([torch.arange(EMBEDDING) + token * EMBEDDING for token in order]).to(device)
         self.first = (network.first.weight[units][:, embedded], network.first.bias[units])
@@ -248,8 +316,8 @@ class _Writer:
 
     def logits(self, group: Tensor) -> Tensor:
         """Logits [n, levels] of the next token, from its group of units."""
-        token = self.order[self.at]
-        return torch.addmm(self.network.biases[token], group, self.network.heads[token])
+        weight, bias = self.heads[self.order[self.at]]
+        return torch.addmm(bias, group, weight)
 
     def append(self, values: Tensor) -> None:
         """Write the next token int64 [n] down."""

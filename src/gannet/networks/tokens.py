@@ -106,6 +106,11 @@ class Tokens(nn.Module):
         """Levels of all tokens together."""
         return sum(self.sizes)
 
+    @property
+    def ordered(self) -> list[int]:
+        """The tokens whose levels lie in order: those of numbers."""
+        return [token for token, start in enumerate(self.starts) if start is None]
+
     def edges(self, number: Leaves) -> Tensor:
         """The ends of a number's leaves [leaves + 1]."""
         edges = getattr(self, f"edges_{number.feature}")
