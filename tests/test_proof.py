@@ -3,9 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import gannet
+from gannet.api import open_source
+from gannet.domains.domain import Subset
 from gannet.errors import GannetError
 from gannet.model import Model
 from gannet.proof import compare_runs, kept_report, write_card, write_report
@@ -26,6 +30,51 @@ def test_an_evaluation_answers_six_questions_and_goes_into_the_run_folder_and_ba
     assert kept_report(run.path).to_json() == report.to_json()
     assert write_card(run.path).read_text(encoding="utf-8").count("toy:moons") >= 1
     assert compare_runs([run.path, run.path])
+
+
+def people(path: Path, rows: int = 360) -> Path:
+    """A table with what encoding loses: a level of two rows, and numbers with more digits than matter."""
+    random = np.random.default_rng(0)
+    lines = ["age,income,sex,town"]
+    for row in range(rows):
+        age, sex = int(random.integers(18, 80)), "fm"[row % 2]
+        town = "Tinytown" if row in (5, 200) else f"town{row % 4}"
+        lines.append(f"{age},{1000 * age + 300 * random.standard_normal():.4f},{sex},{town}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_real_rows_are_judged_as_the_source_has_them(tmp_path: Path) -> None:
+    file = people(tmp_path / "people.csv")
+    opened = open_source(str(file), {}, 0)
+    rows = opened.domain.rows(str(file), opened.domain.Options())
+    assert (rows["town"] == "Tinytown").sum() == 2
+    for data in (opened.train, opened.holdout):
+        assert isinstance(data, Subset)
+        chosen = np.arange(len(data))
+        encoded = opened.domain.encode(rows.iloc[data.indices].reset_index(drop=True))
+        assert torch.equal(encoded.argmax(1), data.read(chosen)[0].argmax(1))
+    with pytest.raises(GannetError, match="lacks the column 'income'"):
+        other = tmp_path / "other.csv"
+        other.write_text("age,sex,town\n" + "\n".join(f"{row},f,a" for row in range(9)))
+        opened.domain.rows(str(other), opened.domain.Options())
+
+
+def test_a_table_is_judged_with_an_interval_beside_every_figure_and_hides_its_training_rows(tmp_path: Path) -> None:
+    file = people(tmp_path / "people.csv")
+    run = gannet.train(file, out=tmp_path / "run", samples=1_280, size=0.25, batch_size=64)
+    report = run.evaluate(samples=100, target="sex", sensitive=("town",))
+    for figure in [figure for answer in report.answers for figure in answer.figures] + report.figures:
+        assert figure.interval is not None, figure
+        assert figure.interval[0] <= figure.value <= figure.interval[1], figure
+    incomes = {line.split(",")[1] for line in file.read_text().splitlines()[1:]}
+    page = write_report(run, report)[0].read_text(encoding="utf-8")
+    assert "training rows stay hidden" in page
+    assert not any(
+        income in page or f"{float(income):.5g}" in page.split("Private?")[0] for income in list(incomes)[:40]
+    )
+    shown = run.evaluate(samples=100, target="sex", sensitive=("town",), show_rows=True).answer("new")
+    assert shown is not None and any(row[1] == "training" for row in shown.tables[0].rows)
 
 
 def test_the_same_evaluation_gives_the_same_figures(run: Model) -> None:

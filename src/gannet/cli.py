@@ -360,6 +360,10 @@ def evaluate(
     trained: Annotated[
         bool, typer.Option("--trained", help="Pictures: also judge by features learned from the training pictures.")
     ] = False,
+    show_rows: Annotated[
+        bool,
+        typer.Option("--show-rows", help="Tables: show the training rows beside their closest generated ones."),
+    ] = False,
     out: Annotated[
         str | None, typer.Option(metavar="FOLDER", help="Where report.html and report.json go. [default: RUN]")
     ] = None,
@@ -384,6 +388,7 @@ def evaluate(
         against=against,
         target=target,
         sensitive=tuple(sensitive or ()),
+        show_rows=show_rows,
     )
     print("\n".join(report.lines()))
     page, figures = write_report(model, report, None if out is None else Path(out))
@@ -393,14 +398,19 @@ def evaluate(
 @app.command(cls=Verb)
 def compare(
     runs: Annotated[list[str], typer.Argument(metavar="RUN RUN ...", help="Runs that have been evaluated.")],
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Also write the table as a page, say comparison.html.")
+    ] = None,
 ) -> None:
     """Set the reports of several runs beside each other; refuses reports of different protocols."""
     folders = [_run_folder(run) for run in runs]
     if len(folders) < 2:
         raise GannetError(f"{runs[0]} alone cannot be compared; give at least two runs")
-    from gannet.proof import compare_runs
+    from gannet.proof import compare_runs, write_comparison
 
     print("\n".join(compare_runs(folders)))
+    if out is not None:
+        print(f"wrote {write_comparison(folders, Path(out))}")
 
 
 @app.command(cls=Verb)

@@ -7,7 +7,7 @@ protocols cannot be compared.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gannet import settings as knobs
 from gannet.api import open_source
 from gannet.domains import Dataset, Opened, domain_for
+from gannet.domains.domain import Subset
 from gannet.errors import GannetError, did_you_mean
 from gannet.metrics import Report, evaluate_features
 from gannet.metrics.embedders import joined_embedder, trained_embedder
@@ -26,6 +28,7 @@ from gannet.metrics.questions import answer_all
 from gannet.model import Model
 from gannet.model_contents import model_contents
 from gannet.order import mixed_seed
+from gannet.recipes import recipe_named
 
 MOST = 10_000
 """Samples compared when no number is asked for; fewer when the data holds fewer."""
@@ -48,6 +51,7 @@ def evaluate_model(
     against: str | Path | None = None,
     target: str | None = None,
     sensitive: Sequence[str] = (),
+    show_rows: bool = False,
 ) -> Report:
     """The six answers about a model, by `samples` of its samples.
 
@@ -55,12 +59,13 @@ def evaluate_model(
     `trained` joins with features of a small network taught on the training pictures (kept in the run folder).
     `against` is unseen data of the same kind to judge by, in place of what was held out in training. `target` is the
     column of a table that one would predict, `sensitive` are columns whose groups should be treated alike.
+    `show_rows` puts training rows as they are beside the closest generated ones, which by default the report hides.
     Raises GannetError when the training data is gone or is not what the run was trained on, and for unknown columns.
     """
     opened = _opened(model)
     embed, name, resize = _trained(model, opened) if trained else _embedder(model, inception)
     evidence = _evidence(model, opened, against, embed, name, samples, seed)
-    evidence = replace(evidence, target=target, sensitive=tuple(sensitive))
+    evidence = replace(evidence, target=target, sensitive=tuple(sensitive), show_rows=show_rows)
     _check_columns(evidence)
     report = evaluate_features(
         evidence.train.features,
@@ -102,28 +107,31 @@ def _evidence(
     domain = opened.domain
     most = max(100, min(samples or MOST, MOST_NUMBERS // max(model.spec.features, 1)))
 
-    def side(read: tuple[Tensor, Tensor | None]) -> Side:
-        return Side(read[0], embed(read[0]), read[1], domain.frame(*read))
+    def side(drawn: _Drawn) -> Side:
+        frame = domain.frame(drawn.samples, drawn.condition) if drawn.frame is None else drawn.frame
+        return Side(drawn.samples, embed(drawn.samples), drawn.condition, frame)
 
-    train = _some(opened.train, min(2 * most, MOST_TRAIN), seed)
+    rows = _rows(model, opened, opened, model.settings["request"]["source"])
+    train = _some(opened.train, min(2 * most, MOST_TRAIN), seed, rows)
     spared = against is not None or opened.holdout is not None
     if against is not None:
         holdout = _unseen(model, opened, against)
     elif opened.holdout is not None:
-        holdout = _some(opened.holdout, most, seed)
+        holdout = _some(opened.holdout, most, seed, rows)
     else:
-        half = len(train[0]) // 2
-        holdout, train = _part(train, slice(half)), _part(train, slice(half, None))
-    count = max(len(holdout[0]), min(most, len(train[0])))
+        half = len(train.samples) // 2
+        holdout, train = train.part(slice(half)), train.part(slice(half, None))
+    count = max(len(holdout.samples), min(most, len(train.samples)))
     # Of training samples: held-out ones shuffled would match the held-out columns exactly.
-    spoiled = domain.spoiled(*_part(train, slice(len(holdout[0]))), np.random.default_rng(mixed_seed(seed, "spoiled")))
+    some = train.part(slice(len(holdout.samples)))
+    spoiled = domain.spoiled(some.samples, some.condition, np.random.default_rng(mixed_seed(seed, "spoiled")))
     return Evidence(
         spec=model.spec,
         domain=domain,
         train=side(train),
         holdout=side(holdout),
-        generated=side(model.draw(count, seed=mixed_seed(seed, "evaluate"))),
-        floor=side(spoiled),
+        generated=side(_Drawn(*model.draw(count, seed=mixed_seed(seed, "evaluate")))),
+        floor=side(_Drawn(*spoiled)),
         spared=spared,
         embedder=embedder,
         seed=seed,
@@ -131,19 +139,44 @@ def _evidence(
     )
 
 
-def _some(data: Dataset, most: int, seed: int) -> tuple[Tensor, Tensor | None]:
-    """At most `most` samples chosen by the seed, read a chunk at a time."""
+@dataclass(frozen=True)
+class _Drawn:
+    """Samples that were read or made; row i of each form is the same sample."""
+
+    samples: Tensor
+    condition: Tensor | None
+    frame: Any = None
+    """Rows as the source has them, without what encoding loses; None where there are none such."""
+
+    def part(self, rows: slice) -> _Drawn:
+        condition = None if self.condition is None else self.condition[rows]
+        return _Drawn(self.samples[rows], condition, None if self.frame is None else self.frame.iloc[rows])
+
+
+def _rows(model: Model, opened: Opened, read: Opened, source: str) -> Any:
+    """The rows of a source, read as `read`, in the columns of the training data: row i is sample i; or None."""
+    kinds = [recipe_named(model.settings["recipe"]), type(opened.domain).Options]
+    _, options = knobs.apply(kinds, model.settings["request"]["settings"])
+    frame = opened.domain.rows(source, opened.domain.Options(**options))
+    if frame is None or not isinstance(read.train, Subset):
+        return None
+    frame = frame if read.kept is None else frame.iloc[read.kept]
+    assert len(frame) == len(read.train.dataset), f"{len(frame)} rows, {len(read.train.dataset)} samples"
+    return frame
+
+
+def _some(data: Dataset, most: int, seed: int, rows: Any = None) -> _Drawn:
+    """At most `most` samples chosen by the seed, read a chunk at a time; `rows` are all rows of the source."""
     chosen = np.random.default_rng(mixed_seed(seed, "evaluate")).permutation(len(data))[:most]
     read = [data.read(part) for part in np.array_split(chosen, max(len(chosen) // CHUNK, 1))]
     conditions = [condition for _, condition in read if condition is not None]
-    return torch.cat([samples for samples, _ in read]), torch.cat(conditions) if conditions else None
+    frame = None
+    if rows is not None and isinstance(data, Subset):
+        frame = rows.iloc[data.indices[chosen]].reset_index(drop=True)
+    return _Drawn(torch.cat([samples for samples, _ in read]), torch.cat(conditions) if conditions else None, frame)
 
 
-def _part(read: tuple[Tensor, Tensor | None], rows: slice) -> tuple[Tensor, Tensor | None]:
-    return read[0][rows], None if read[1] is None else read[1][rows]
-
-
-def _unseen(model: Model, opened: Opened, against: str | Path) -> tuple[Tensor, Tensor | None]:
+def _unseen(model: Model, opened: Opened, against: str | Path) -> _Drawn:
     """Samples of a file or folder that took no part in training, as the model's own domain encodes them."""
     request = model.settings["request"]
     kind = domain_for(str(against)).kind
@@ -152,18 +185,27 @@ def _unseen(model: Model, opened: Opened, against: str | Path) -> tuple[Tensor, 
     other = open_source(str(against), request["settings"], request["seed"], model.settings["recipe"])
     if other.fingerprint == opened.fingerprint:
         raise GannetError(f"--against {against} is the data the run was trained on; give samples it never saw")
-    parts = [_some(data, MOST, 0) for data in (other.train, other.holdout) if data is not None]
-    samples = torch.cat([part for part, _ in parts])
-    conditions = [condition for _, condition in parts if condition is not None]
+    rows = _rows(model, opened, other, str(against))
+    parts = [_some(data, MOST, 0, rows) for data in (other.train, other.holdout) if data is not None]
+    samples = torch.cat([part.samples for part in parts])
+    conditions = [part.condition for part in parts if part.condition is not None]
     condition = torch.cat(conditions) if conditions else None
     if other.domain.spec == model.spec and other.domain.state() == opened.domain.state():
-        return samples, condition
-    decoded = other.domain.decode(samples, condition)
+        return _Drawn(samples, condition, None if rows is None else _joined([part.frame for part in parts]))
     if model.spec.kind == "tables":
-        return opened.domain.encode(decoded), opened.domain.conditions(decoded)
+        # As they are: what the other data's own encoding would lose is no fault of the model.
+        frame = other.domain.decode(samples, condition) if rows is None else _joined([part.frame for part in parts])
+        return _Drawn(opened.domain.encode(frame), opened.domain.conditions(frame), None if rows is None else frame)
     if other.domain.spec.condition != model.spec.condition:
         raise GannetError(f"--against {against}: its labels are not those of the run; give data with the same ones")
-    return opened.domain.encode(decoded), condition
+    return _Drawn(opened.domain.encode(other.domain.decode(samples, condition)), condition)
+
+
+def _joined(frames: list[Any]) -> Any:
+    """Frames of the same columns, one below the other."""
+    import pandas
+
+    return pandas.concat(frames, ignore_index=True)
 
 
 def _check_columns(evidence: Evidence) -> None:
@@ -181,8 +223,9 @@ def _trained(model: Model, opened: Opened) -> tuple[Embed, str, str | None]:
     """Features of a small network taught on the run's own training pictures, joined with the network-free ones."""
     if model.spec.kind != "images":
         raise GannetError(f"trained features are for pictures, this run makes {model.spec.kind}")
-    pictures, condition = _some(opened.train, min(MOST_TRAIN, MOST_NUMBERS // model.spec.features), 0)
-    labels = Side(pictures, pictures.flatten(1), condition).classes(model.spec)
+    drawn = _some(opened.train, min(MOST_TRAIN, MOST_NUMBERS // model.spec.features), 0)
+    pictures = drawn.samples
+    labels = Side(pictures, pictures.flatten(1), drawn.condition).classes(model.spec)
     network = trained_embedder(pictures, labels, seed=model.settings["seed"], cache=model.path / "embedder.safetensors")
     joined = joined_embedder(network, model.domain.embed, model.domain.embedder, pictures[:MOST])
     return _in_chunks(joined.embed), joined.name, None

@@ -1,6 +1,7 @@
 """The evidence about a run as files: report.html, report.json and a model card, and reports beside each other.
 
-`write_report(model, report)` into the run folder, `kept_report(path)` back; `compare_runs(paths)`, `write_card(path)`.
+`write_report(model, report)` into the run folder, `kept_report(path)` back; `compare_runs(paths)`,
+`write_comparison(paths, out)`, `write_card(path)`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from gannet.model import Model
 from gannet.model_contents import model_contents
 from gannet.recipes import recipe_named
 from gannet.report.card import render_card
-from gannet.report.comparison import comparison_lines
+from gannet.report.comparison import comparison_lines, render_comparison
 from gannet.report.page import render_page
 from gannet.run import RunFolder
 
@@ -86,6 +87,13 @@ def kept_report(path: Path) -> Report:
 def compare_runs(paths: Sequence[Path]) -> list[str]:
     """The reports of several runs in one table. Raises GannetError when their protocols differ."""
     return comparison_lines([(str(path), kept_report(path)) for path in paths])
+
+
+def write_comparison(paths: Sequence[Path], out: Path) -> Path:
+    """The same as a page at `out`; returns its path. Raises GannetError when their protocols differ."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(out, render_comparison([(str(path), kept_report(path)) for path in paths]).encode())
+    return out
 
 
 def write_card(path: Path) -> Path:

@@ -19,6 +19,7 @@ from gannet.metrics.copies import exact_copies
 from gannet.metrics.evidence import Evidence, Side
 from gannet.metrics.memory import nearer_to_training
 from gannet.metrics.novelty import answer_new
+from gannet.metrics.side_by_side import show_pairs
 from gannet.spec import Spec
 
 WIDTH = 8
@@ -181,10 +182,30 @@ def test_rows_of_tables_are_compared_and_shown_as_the_user_gets_them() -> None:
     copied = answer_new(replace(given, generated=train.take(np.arange(200))))
     assert copied.verdict == "no"
     assert copied.figure("exact copies").value == 1
-    (table,) = copied.tables
+    (table,) = answer_new(replace(given, generated=train.take(np.arange(200)), show_rows=True)).tables
     assert table.header == ["distance", "", "size", "weight", "kind"]
     assert [row[1] for row in table.rows[:2]] == ["generated", "training"]
     assert table.rows[0][2:] == table.rows[1][2:]
+
+
+def test_what_training_rows_hold_stays_hidden_unless_it_is_asked_for() -> None:
+    pandas = pytest.importorskip("pandas")
+    features = torch.arange(60.0)[:, None]
+    train = side(
+        features, pandas.DataFrame({"income": 1000.0 + 10 * np.arange(60), "town": [f"t{i}" for i in range(60)]})
+    )
+    made = train.frame.copy()
+    made["income"] += np.where(np.arange(60) % 2, 20.0, 900.0)  # within 5 % of the row's own, and far from it
+    generated = side(features, made)
+    given = replace(evidence(FRESH), spec=Spec("tables", (1,)), train=train, holdout=train, generated=generated)
+    (hidden,), (shown,) = (
+        show_pairs(given_, train, generated, torch.zeros(60), torch.arange(60), np.random.default_rng(0))[0]
+        for given_ in (given, replace(given, show_rows=True))
+    )
+    assert hidden.header == ["distance", "equal", "income", "town"]
+    assert [row[1:] for row in hidden.rows[:2]] == [["1 of 2", "1900", "="], ["1 of 2", "≈", "="]]
+    secrets = {cell for row in shown.rows if row[1] == "training" for cell in row[2:]}
+    assert secrets and not secrets & {cell for row in hidden.rows for cell in row}
 
 
 def test_whole_numbers_equal_themselves_with_a_fraction_and_missing_cells_are_alike() -> None:

@@ -80,6 +80,8 @@ class Opened:
     skipped: list[Skipped] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     """What the user should know before training: tiny data, duplicates, imbalance."""
+    kept: np.ndarray | None = None
+    """Tables: which rows of the source the samples are, in order; None: all of them."""
 
 
 class Domain(ABC):
@@ -139,6 +141,13 @@ class Domain(ABC):
 
     def frame(self, samples: Tensor, condition: Tensor | None = None) -> Any:
         """The samples as a pandas data frame of n rows, conditions included; None where they are no rows."""
+        return None
+
+    def rows(self, source: Any, options: Any) -> Any:
+        """All rows of a source as they are, without what encoding loses, in the columns of `frame`.
+
+        None where there are no rows, or too many to hold. Raises GannetError when a column is missing.
+        """
         return None
 
     def conditions(self, decoded: Any) -> Tensor | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import asdict, dataclass, field
+from math import inf, isfinite
 from typing import Any, Literal
 
 Better = Literal["lower", "higher"]
@@ -33,7 +34,7 @@ class Figure:
     name: str
     value: float
     interval: tuple[float, float] | None
-    """95 % interval; None where it would cost more than it tells."""
+    """95 % interval; an end may be infinite; None where there were too few samples for one."""
     reference: float | None
     """The ceiling: the same figure of real samples in the generated ones' place, at the same count."""
     floor: float | None
@@ -112,13 +113,17 @@ class Answer:
 
 
 def figure_to_json(figure: Figure) -> dict[str, Any]:
-    """A figure as plain values."""
-    return {**asdict(figure), "interval": None if figure.interval is None else list(figure.interval)}
+    """A figure as plain values; an open end of its interval is None, since JSON knows no infinity."""
+    ends = None if figure.interval is None else [end if isfinite(end) else None for end in figure.interval]
+    return {**asdict(figure), "interval": ends}
 
 
 def figure_from_json(data: dict[str, Any]) -> Figure:
     """The inverse of `figure_to_json`."""
-    return Figure(**{**data, "interval": None if data["interval"] is None else tuple(data["interval"])})
+    if data["interval"] is None:
+        return Figure(**data)
+    low, high = data["interval"]
+    return Figure(**{**data, "interval": (-inf if low is None else low, inf if high is None else high)})
 
 
 def verdict_of(figures: list[Figure]) -> Verdict:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from math import sqrt
 from typing import Any
 
 import numpy as np
 
+from gannet.metrics.intervals import within
 from gannet.metrics.shares import NORMAL
 
 RARE = 0.05
@@ -65,6 +67,19 @@ class CategoryCoverage:
     def covered(self) -> float:
         """Mean over columns of the share of their levels that are there; 1 without such columns."""
         return float(np.mean([column.covered for column in self.columns])) if self.columns else 1.0
+
+    @property
+    def covered_interval(self) -> tuple[float, float] | None:
+        """95 % interval of `covered`, were other rows drawn; columns count as independent. None without columns.
+
+        A level of c rows would be found again with a chance of 1 - exp(-c - 1/2): half a row added, since a level that
+        was not found may only have been missed.
+        """
+        if not self.columns:
+            return None
+        chances = [1 - np.exp(-(column.other * column.count + 0.5)) for column in self.columns]
+        variance = sum(float((each * (1 - each)).sum()) / len(each) ** 2 for each in chances) / len(chances) ** 2
+        return within(self.covered, NORMAL * sqrt(variance), low=0.0, high=1.0)
 
     @property
     def rare_ratio(self) -> float | None:

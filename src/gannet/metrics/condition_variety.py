@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gannet.metrics.evidence import Side
 from gannet.metrics.neighbours import DENSITY_NEIGHBOURS, neighbour_scores
-from gannet.metrics.spread import mean_distances
+from gannet.metrics.spread import mean_distances, ratio_with_interval
 from gannet.spec import Spec
 
 MOST_ROWS = 500
@@ -38,6 +38,7 @@ class ClassVariety:
     spread: float | None
     """Mean distance within the class's generated samples over that within its real ones; None where real ones do not
     differ."""
+    spread_interval: tuple[float, float] | None
     real_spread: float | None
     """The same of two halves of the real samples."""
 
@@ -97,13 +98,16 @@ def class_variety(
 
 def _judge(name: str, shares: tuple[float, float], halves: tuple[Tensor, Tensor], made: Tensor) -> ClassVariety:
     real, other = halves
-    usual = float(mean_distances(real).mean())
+    among = mean_distances(real)
+    usual = float(among.mean())
+    spread, interval = (None, None) if usual == 0 or len(made) < 2 else ratio_with_interval(mean_distances(made), among)
     return ClassVariety(
         name,
         *shares,
         coverage=_coverage(real, made),
         real_coverage=_coverage(real, other),
-        spread=None if usual == 0 or len(made) < 2 else float(mean_distances(made).mean()) / usual,
+        spread=spread,
+        spread_interval=interval,
         real_spread=None if usual == 0 else float(mean_distances(other).mean()) / usual,
     )
 

@@ -7,6 +7,7 @@ nearest training sample are near ones. What held-out real samples score are the 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,21 @@ CHUNK_ROWS = 1000
 def exact_copies(train: Side, others: Side, domain: Any) -> Tensor:
     """Which samples of the others [m] bool equal a training sample as the user gets it: row, picture or point.
 
-    Tables are compared by their frames, other data by what the domain decodes (None: by the encoded samples).
+    Tables are compared by their frames, as they are and as the model could give them back (encoded and decoded),
+    without columns that are made anew (ids); other data by what the domain decodes (None: by the encoded samples).
     """
-    known = set(_digests(train, domain))
-    return torch.tensor([digest in known for digest in _digests(others, domain)], dtype=torch.bool)
+    copies = torch.zeros(len(others), dtype=torch.bool)
+    for known, asked in zip(_forms(train, domain), _forms(others, domain), strict=True):
+        digests = set(_digests(known, domain))
+        copies |= torch.tensor([digest in digests for digest in _digests(asked, domain)], dtype=torch.bool)
+    return copies
+
+
+def _forms(side: Side, domain: Any) -> list[Side]:
+    """A side as it is, and, where it has rows and a domain, as it comes back from the model's encoding."""
+    if side.frame is None or domain is None:
+        return [side]
+    return [side, replace(side, frame=domain.frame(side.samples, side.condition))]
 
 
 def near_radius(usual: Tensor) -> float:
@@ -37,7 +49,8 @@ def near_radius(usual: Tensor) -> float:
 def _digests(side: Side, domain: Any) -> list[bytes]:
     """16 bytes a sample, equal where the decoded samples are."""
     if side.frame is not None:
-        columns = [_cells(side.frame[name]) for name in side.frame.columns]
+        anew = () if domain is None else domain.unlearned
+        columns = [_cells(side.frame[name]) for name in side.frame.columns if str(name) not in anew]
         return [_digest(repr(row).encode()) for row in zip(*columns, strict=True)]
     digests = []
     for samples in side.samples.split(CHUNK_ROWS):

@@ -10,15 +10,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+from torch import Tensor
 
 from gannet.metrics.answer import GOOD, POOR, Answer, Figure, Table, Verdict
 from gannet.metrics.birthday import SupportSize, alike, support_size
 from gannet.metrics.category_coverage import CategoryCoverage, category_coverage
 from gannet.metrics.condition_variety import MOST_CLASSES, ClassVariety, class_variety
+from gannet.metrics.evaluation import neighbour_figures
 from gannet.metrics.evidence import Evidence, Side
-from gannet.metrics.modes import EXPECTED, find_modes
+from gannet.metrics.intervals import parted, within
+from gannet.metrics.modes import EXPECTED, Modes, find_modes
 from gannet.metrics.neighbours import neighbour_scores
-from gannet.metrics.shares import listed, percent, share_interval
+from gannet.metrics.shares import listed, percent, share_interval, total_variation
 from gannet.metrics.spread import spread_ratio
 from gannet.metrics.support import beta_recall
 
@@ -134,32 +137,36 @@ def _notes(evidence: Evidence, count: int) -> list[str]:
 
 
 def _neighbours(evidence: Evidence, sides: Sides, random: np.random.Generator) -> Findings:
-    real = sides.real.features
-    others = [side.features for side in (sides.generated, sides.stand_in, sides.floor)]
-    scores = [neighbour_scores(real, other).means() for other in others]
-    betas = [beta_recall(real, other) for other in others]
+    real, generated = sides.real.features, sides.generated.features
+    beside = [side.features for side in (sides.stand_in, sides.floor)]
+    found = neighbour_figures(real, generated, intervals=True)
+    scores = [neighbour_scores(real, other).means() for other in beside]
     findings = Findings()
     recall = "share of real samples that lie where generated ones lie; generous to a few stray samples."
     coverage = "share of real samples that have a generated one close by: are rare kinds there, too?"
     for name, meaning in {"recall": recall, "coverage": coverage}.items():
-        value, reference, floor = (score[name] for score in scores)
-        interval = share_interval(value, len(real))
-        findings.figures.append(Figure(name, value, interval, reference, floor, "higher", meaning, copying=reference))
-        findings.reached.append(_reached(value, reference))
-    findings.figures.append(
-        Figure(
-            "beta-recall",
-            betas[0],
-            None,
-            betas[1],
-            betas[2],
-            "higher",
-            "how well the commonest generated samples, then rarer ones, cover as much of the real ones; a perfect "
-            "generator reaches about 0.5, as other real samples do.",
-            copying=betas[1],
-        )
-    )
+        reference, floor = (score[name] for score in scores)
+        findings.figures.append(Figure(name, *found[name], reference, floor, "higher", meaning, copying=reference))
+        findings.reached.append(_reached(found[name][0], reference))
+    findings.figures.append(_beta_recall(real, generated, beside))
     return findings
+
+
+def _beta_recall(real: Tensor, generated: Tensor, beside: list[Tensor]) -> Figure:
+    value, reference, floor = (beta_recall(real, other) for other in (generated, *beside))
+    errors = parted(lambda first, second: {"beta-recall": beta_recall(first, second)}, real, generated)
+    return Figure(
+        "beta-recall",
+        value,
+        # Too few to judge fifths by: then every sample counts as one trial, which errs wide.
+        within(value, errors["beta-recall"], low=0.0, high=1.0) if errors else share_interval(value, len(real)),
+        reference,
+        floor,
+        "higher",
+        "how well the commonest generated samples, then rarer ones, cover as much of the real ones; a perfect "
+        "generator reaches about 0.5, as other real samples do.",
+        copying=reference,
+    )
 
 
 def _reached(value: float, reference: float) -> float:
@@ -184,8 +191,7 @@ def _modes(evidence: Evidence, sides: Sides, random: np.random.Generator) -> Fin
     generated, stand_in, floor = (side.features for side in (sides.generated, sides.real, sides.floor))
     weights = Figure(
         "mode weights",
-        modes.total_variation(generated),
-        None,
+        *_moved(modes, generated, len(evidence.train)),
         modes.total_variation(stand_in),
         modes.total_variation(floor),
         "lower",
@@ -206,6 +212,15 @@ def _modes(evidence: Evidence, sides: Sides, random: np.random.Generator) -> Fin
     return Findings([figure, weights], reached=[_reached(value, reference), kept], faults=faults)
 
 
+def _moved(modes: Modes, generated: Tensor, known: int) -> tuple[float, tuple[float, float]]:
+    """The share of generated samples in the wrong mode, and its interval; `known` samples gave the modes' shares."""
+    counts = [
+        (shares * rows).round().numpy()
+        for shares, rows in ((modes.weights(generated), len(generated)), (modes.shares, known))
+    ]
+    return total_variation(*counts)
+
+
 def _how_many(evidence: Evidence) -> int:
     return max(2, min(MODES, len(evidence.train) // ROWS_PER_MODE))
 
@@ -224,11 +239,15 @@ def _classes(evidence: Evidence, sides: Sides, random: np.random.Generator) -> F
         [_named(dull, f"hardly varied within {'itself' if len(dull) == 1 else 'themselves'}")] if dull else []
     )
     findings.tables.append(_class_table(classes))
-    spreads = [(each.spread or 0.0, each.real_spread or 0.0) for each in classes if each.real_spread is not None]
+    spreads = [each for each in classes if each.real_spread is not None]
     if spreads:
-        value, reference = min(each[0] for each in spreads), min(each[1] for each in spreads)
+        least, reference = (
+            min(spreads, key=lambda each: each.spread or 0.0),
+            min(each.real_spread or 0.0 for each in spreads),
+        )
         meaning = "pairwise variety within the class that has least of it: 1 is as varied as real samples of a class."
-        figure = Figure("least varied class", value, None, reference, 0.0, "higher", meaning, copying=reference)
+        value, interval = least.spread or 0.0, least.spread_interval
+        figure = Figure("least varied class", value, interval, reference, 0.0, "higher", meaning, copying=reference)
         findings.figures.append(figure)
     # One class of many that is lost makes a model partly varied; half of them, not varied.
     bad = sum(each.missing or each.alike for each in classes) / len(classes)
@@ -276,7 +295,9 @@ def _categories(evidence: Evidence, sides: Sides, random: np.random.Generator) -
         return Findings()
     meaning = "mean share of a column's levels that are there, rare ones included."
     lowest = float(np.mean([1 / len(column.levels) for column in found.columns]))
-    figures = [Figure("categories found", found.covered, None, real.covered, lowest, "higher", meaning)]
+    figures = [
+        Figure("categories found", found.covered, found.covered_interval, real.covered, lowest, "higher", meaning)
+    ]
     if found.rare_ratio is not None:
         figures.append(
             Figure(
@@ -321,7 +342,7 @@ def _support(evidence: Evidence, sides: Sides, random: np.random.Generator) -> F
     figure = Figure(
         "different samples",
         size.kinds,
-        None if size.only_lower_bound else size.interval,
+        size.interval,
         real.kinds,
         1.0,
         "higher",

@@ -6,7 +6,6 @@ the same number of samples, because distances shrink and coverage changes with t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 
@@ -15,25 +14,28 @@ from torch import Tensor
 
 from gannet.errors import GannetError
 from gannet.metrics.answer import Better, Figure
-from gannet.metrics.frechet import CHUNK_ROWS, frechet_distance
+from gannet.metrics.frechet import CHUNK_ROWS, frechet_distance, frechet_error
+from gannet.metrics.intervals import (
+    NORMAL,
+    Interval,
+    folded,
+    mean_with_interval,
+    parted,
+    share_with_interval,
+    wider,
+    within,
+)
 from gannet.metrics.kernel import SUBSET_ROWS, Kernel, bounded, cubic, subset_distances
 from gannet.metrics.neighbours import DENSITY_NEIGHBOURS, PRECISION_NEIGHBOURS, neighbour_scores
 from gannet.metrics.report import Protocol, Report
 from gannet.metrics.sliced_wasserstein import sliced_wasserstein
 
-METRICS_VERSION = "1"
+METRICS_VERSION = "2"
 """Raise it when a figure's definition changes: reports of different versions are not compared."""
 LIMIT = 10_000
 FEWEST = 10
 FEW = 500
-FOLDS = 10
-STUDENT = 2.262
-"""97.5 % quantile of Student's t with nine degrees of freedom, for the ten folds."""
-NORMAL = 1.96
-WIDEST_FOLDED = 512
-"""Features beyond which a Fréchet distance costs seconds, so that ten more for an interval are not worth it."""
 
-Interval = tuple[float, float] | None
 Scores = dict[str, tuple[float, Interval]]
 
 MEANINGS: dict[str, tuple[Better, str]] = {
@@ -180,29 +182,34 @@ def feature_scores(real: Tensor, other: Tensor, kernel: Kernel, seed: int, *, in
     def sliced(first: Tensor, second: Tensor) -> float:
         return sliced_wasserstein(first, second, seed=seed)
 
-    near = neighbour_scores(real, other)
     return {
-        "Fréchet distance": folded(frechet_distance, real, other, intervals and real.shape[1] <= WIDEST_FOLDED),
+        "Fréchet distance": _frechet(real, other, intervals),
         "kernel distance": _kernel(real, other, kernel, seed),
         "sliced Wasserstein": folded(sliced, real, other, intervals),
-        "precision": share_with_interval(near.precision),
-        "recall": share_with_interval(near.recall),
-        "density": mean_with_interval(near.density),
-        "coverage": share_with_interval(near.coverage),
+        **neighbour_figures(real, other, intervals),
     }
 
 
-def folded(
-    distance: Callable[[Tensor, Tensor], float], real: Tensor, other: Tensor, interval: bool
-) -> tuple[float, Interval]:
-    """A distance and its interval by leaving out a tenth at a time (the delete-a-group jackknife)."""
-    value = distance(real, other)
-    if not interval:
-        return value, None
-    fold = torch.arange(len(real), device=real.device) % FOLDS
-    left_out = torch.tensor([distance(real[fold != each], other[fold != each]) for each in range(FOLDS)])
-    error = sqrt((FOLDS - 1) * float(left_out.var(correction=0)))
-    return value, (max(0.0, value - STUDENT * error), value + STUDENT * error)
+def _frechet(real: Tensor, other: Tensor, interval: bool) -> tuple[float, Interval]:
+    value = frechet_distance(real, other)
+    return value, within(value, NORMAL * frechet_error(real, other), low=0.0) if interval else None
+
+
+def neighbour_figures(real: Tensor, other: Tensor, intervals: bool) -> Scores:
+    """Precision, recall, density and coverage of features [n, d] and [m, d], each with its interval.
+
+    An interval holds the chance of the samples that are counted, and that of those that they are counted by.
+    """
+    near = neighbour_scores(real, other)
+    errors = parted(lambda first, second: neighbour_scores(first, second).means(), real, other) if intervals else {}
+    figures: Scores = {}
+    for name, hits in vars(near).items():
+        high = None if name == "density" else 1.0
+        value, interval = mean_with_interval(hits) if high is None else share_with_interval(hits)
+        if name in errors:
+            interval = wider(interval, within(value, errors[name], low=0.0, high=high))
+        figures[name] = value, interval
+    return figures
 
 
 def _kernel(real: Tensor, other: Tensor, kernel: Kernel, seed: int) -> tuple[float, Interval]:
@@ -212,21 +219,6 @@ def _kernel(real: Tensor, other: Tensor, kernel: Kernel, seed: int) -> tuple[flo
     independent = len(real) // rows
     error = NORMAL * float(values.std()) / sqrt(independent)
     return value, (value - error, value + error)
-
-
-def share_with_interval(hits: Tensor) -> tuple[float, Interval]:
-    """The share of ones in float hits [n], and Wilson's interval: it stays within 0 and 1 and is never empty."""
-    count, share = len(hits), float(hits.mean())
-    middle = (share + NORMAL**2 / (2 * count)) / (1 + NORMAL**2 / count)
-    reach = NORMAL / (1 + NORMAL**2 / count) * sqrt(share * (1 - share) / count + NORMAL**2 / (4 * count**2))
-    return share, (max(0.0, middle - reach), min(1.0, middle + reach))
-
-
-def mean_with_interval(values: Tensor) -> tuple[float, Interval]:
-    """The mean of values [n] that are never negative, and its normal interval."""
-    value = float(values.mean())
-    error = NORMAL * float(values.std()) / sqrt(len(values))
-    return value, (max(0.0, value - error), value + error)
 
 
 def _notes(protocol: Protocol) -> list[str]:
@@ -241,6 +233,6 @@ def _notes(protocol: Protocol) -> list[str]:
         notes.append("fewer samples than features: the Fréchet distance sees only part of the spread.")
     notes.append(
         f"intervals: distances by leaving out samples; precision, recall (k = {PRECISION_NEIGHBOURS}), density and "
-        f"coverage (k = {DENSITY_NEIGHBOURS}) with the supports held fixed."
+        f"coverage (k = {DENSITY_NEIGHBOURS}) also by judging fifths of the samples on their own."
     )
     return notes

@@ -26,7 +26,10 @@ class Side:
     condition: Tensor | None = None
     """Condition vectors [n, width] (see `Spec.condition`); for generated samples, what they were asked for."""
     frame: Any = None
-    """For tables: the decoded rows as a pandas data frame of n rows (all columns, conditions included), else None."""
+    """For tables: the rows as a pandas data frame of n rows (all columns, conditions included), else None.
+
+    Real rows are those of the source as they are, so that what encoding loses is judged; generated ones are decoded.
+    """
 
     def __len__(self) -> int:
         return len(self.features)
@@ -82,6 +85,8 @@ class Evidence:
     """Tables: columns whose groups should be treated alike (may be empty; a class condition serves for pictures)."""
     allowed: tuple[str, ...] = ()
     """Names of columns never to judge by: ids and constants that are regenerated, not learned."""
+    show_rows: bool = False
+    """Whether the answers may show training rows as they are; else what they hold stays hidden."""
 
     def random(self, name: str) -> np.random.Generator:
         """A generator of its own for one metric: the same evaluation gives the same figures in any order."""

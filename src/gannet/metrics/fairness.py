@@ -18,7 +18,7 @@ from gannet.metrics.evidence import Evidence, Side
 from gannet.metrics.groups import SMALL, Groups, class_groups, sensitive_groups
 from gannet.metrics.learners import Array, Examples, Problem, problem_of
 from gannet.metrics.neighbours import DENSITY_NEIGHBOURS, density_coverage
-from gannet.metrics.shares import NORMAL, listed, percent
+from gannet.metrics.shares import NORMAL, listed, percent, total_variation
 from gannet.metrics.utility import Trial, error_of
 
 QUESTION = "Is it fair?"
@@ -134,22 +134,6 @@ def share_finding(groups: Groups, sure: float) -> Finding:
     if small:
         notes.append(f"{groups.name}: too few rows to judge the shares of {listed(small, 6)}.")
     return Finding(figures, verdict, complaints, [_share_table(groups, real, generated)], notes)
-
-
-def total_variation(counts: Array, others: Array) -> tuple[float, Interval]:
-    """Half the summed differences of two sets of shares, from counts [groups]; 95 % by the shares' own variances."""
-    shares, base = counts / max(1, counts.sum()), others / max(1, others.sum())
-    difference = shares - base
-    # The distance is the summed surplus of the groups that have one, so its chance is that of one share.
-    over = difference > 0
-    error = NORMAL * sqrt(
-        sum(
-            part * (1 - part) / max(1, n)
-            for part, n in ((shares[over].sum(), counts.sum()), (base[over].sum(), others.sum()))
-        )
-    )
-    value = float(np.abs(difference).sum() / 2)
-    return value, (max(0.0, value - error), min(1.0, value + error))
 
 
 def share_ratio(counts: Array, others: Array, group: int, sure: float) -> tuple[float, Interval]:

@@ -16,7 +16,6 @@ from gannet.metrics.answer import Answer, Figure, Table, Verdict, verdict_of
 from gannet.metrics.evaluation import (
     FEWEST,
     MEANINGS,
-    NORMAL,
     Compared,
     checked_features,
     equal_counts,
@@ -24,6 +23,7 @@ from gannet.metrics.evaluation import (
     in_real_units,
 )
 from gannet.metrics.evidence import Evidence
+from gannet.metrics.intervals import NORMAL, folded
 from gannet.metrics.kernel import bounded
 from gannet.metrics.picture_fidelity import picture_figures
 from gannet.metrics.support import alpha_precision
@@ -193,11 +193,10 @@ def _distances(evidence: Evidence, sets: dict[str, Tensor], found: _Found) -> No
 
 def _alpha_precision(chosen: Compared) -> Figure:
     assert chosen.noise is not None
-    value, reference, floor = (
-        alpha_precision(chosen.real, other) for other in (chosen.generated, chosen.stand_in, chosen.noise)
-    )
+    value, interval = folded(alpha_precision, chosen.real, chosen.generated, high=1.0)
+    reference, floor = (alpha_precision(chosen.real, other) for other in (chosen.stand_in, chosen.noise))
     meaning = "how well generated samples fill the typical and the rarer regions of real ones, each with its share."
-    return Figure("alpha-precision", value, None, reference, floor, "higher", meaning)
+    return Figure("alpha-precision", value, interval, reference, floor, "higher", meaning)
 
 
 def _tables(evidence: Evidence, found: _Found) -> None:

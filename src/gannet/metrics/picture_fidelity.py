@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d, conv2d
 
 from gannet.metrics.answer import Figure, Table
-from gannet.metrics.evaluation import NORMAL, folded
+from gannet.metrics.intervals import NORMAL, folded
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 """Exponents of the scales, finest first (Wang et al. 2003, section 3.2)."""
@@ -168,7 +168,7 @@ def picture_figures(
             radial_power(side[torch.as_tensor(random.permutation(len(side))[:rows])])
             for side in (real, generated, stand_in, floor)
         ]
-        value, interval = folded(spectrum_distance, power[0], power[1], rows >= 20)
+        value, interval = folded(spectrum_distance, power[0], power[1])
         reference, wrong = spectrum_distance(power[0], power[2]), spectrum_distance(power[0], power[3])
         meaning = (
             "decibels by which coarse and fine detail is too strong or weak; 3 dB is double. Shows blur and ripple."

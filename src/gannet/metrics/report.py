@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, fields
+from math import isinf
 from typing import Any, Literal
 
 from gannet.errors import GannetError
@@ -220,7 +221,10 @@ def aligned(columns: list[tuple[str, list[str]]]) -> list[str]:
 
 
 def _range(interval: tuple[float, float] | None) -> str:
-    return "-" if interval is None else " to ".join(_short(end) for end in interval)
+    if interval is None:
+        return "-"
+    low, high = interval
+    return f"at least {_short(low)}" if isinf(high) else f"{_short(low)} to {_short(high)}"
 
 
 def _optional(value: float | None) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from math import sqrt
 
+import numpy as np
+
 NORMAL = 1.96
 """97.5 % quantile of the normal distribution."""
 
@@ -25,6 +27,22 @@ def difference_interval(first: float, first_count: int, second: float, second_co
     below = sqrt((first - low) ** 2 + (other_high - second) ** 2)
     above = sqrt((high - first) ** 2 + (second - other_low) ** 2)
     return first - second - below, first - second + above
+
+
+def total_variation(counts: np.ndarray, others: np.ndarray) -> tuple[float, tuple[float, float]]:
+    """Half the summed differences of two sets of shares, from counts [groups]; 95 % by the shares' own variances."""
+    shares, base = counts / max(1, counts.sum()), others / max(1, others.sum())
+    difference = shares - base
+    # The distance is the summed surplus of the groups that have one, so its chance is that of one share.
+    over = difference > 0
+    error = NORMAL * sqrt(
+        sum(
+            part * (1 - part) / max(1, n)
+            for part, n in ((shares[over].sum(), counts.sum()), (base[over].sum(), others.sum()))
+        )
+    )
+    value = float(np.abs(difference).sum() / 2)
+    return value, (max(0.0, value - error), min(1.0, value + error))
 
 
 def percent(share: float) -> str:

@@ -1,6 +1,7 @@
-"""Generated samples beside their nearest training samples: a picture of pairs, or a table of pairs of rows.
+"""Generated samples beside their nearest training samples: a picture of pairs, or a table of the closest rows.
 
 `show_pairs(evidence, train, generated, distances, rows, random)` shows the closest pairs, and pictures of random ones.
+Of tables it hides what the training rows hold, unless `evidence.show_rows`; pictures are shown as they are.
 """
 
 from __future__ import annotations
@@ -20,6 +21,17 @@ TABLE_PAIRS = 5
 MOST_COLUMNS = 12
 LONGEST = 24
 """Characters of a cell."""
+EQUAL, CLOSE, TOLERANCE = "=", "≈", 0.05
+"""In place of a generated cell that equals the hidden training row's, or is a number within this share of it."""
+PICTURES_SHOWN = (
+    "the pictures of pairs show training pictures as they are: this page holds real data, mind who reads it."
+)
+ROWS_SHOWN = "the table of closest pairs shows training rows as they are: this page holds real data, mind who reads it."
+ROWS_HIDDEN = (
+    f"training rows stay hidden: {EQUAL} stands for a cell in which the generated row equals its nearest training row, "
+    f"{CLOSE} for a number within {TOLERANCE:.0%} of it; the other cells are the generated row's own. To see the rows, "
+    "for your own eyes: gannet evaluate RUN --show-rows."
+)
 
 
 def show_pairs(
@@ -41,9 +53,9 @@ def show_pairs(
             )
             for which, chosen in (("The closest pairs, closest first", order), ("Pairs drawn at random", chance))
         ]
-        return [], pictures, []
-    table = _written(train, generated, order[:TABLE_PAIRS], rows, distances)
-    return [table], [], ["the table of closest pairs shows training rows as they are: mind who reads it."]
+        return [], pictures, [PICTURES_SHOWN]
+    written, note = (_written, ROWS_SHOWN) if evidence.show_rows else (_hidden, ROWS_HIDDEN)
+    return [written(train, generated, order[:TABLE_PAIRS], rows, distances)], [], [note]
 
 
 def _drawn(evidence: Evidence, train: Side, generated: Side, chosen: Tensor, rows: Tensor) -> bytes:
@@ -62,6 +74,28 @@ def _written(train: Side, generated: Side, chosen: Tensor, rows: Tensor, distanc
         lines.append([f"{distances[index]:.3g}", "generated", *made[place]])
         lines.append(["", "training", *known[place]])
     return Table("The closest samples and their nearest training rows", ["distance", "", *names], lines)
+
+
+def _hidden(train: Side, generated: Side, chosen: Tensor, rows: Tensor, distances: Tensor) -> Table:
+    """Generated rows, but for the cells that equal those of the nearest training row: those would give it away."""
+    names, made = _cells(generated, chosen)
+    known = _cells(train, rows[chosen])[1]
+    lines = []
+    for place, index in enumerate(chosen.tolist()):
+        cells = [_masked(own, other) for own, other in zip(made[place], known[place], strict=True)]
+        lines.append([f"{distances[index]:.3g}", f"{sum(cell == EQUAL for cell in cells)} of {len(cells)}", *cells])
+    title = "The closest samples; what they share with their nearest training rows is hidden"
+    return Table(title, ["distance", "equal", *names], lines)
+
+
+def _masked(own: str, other: str) -> str:
+    """A generated cell, unless it tells what the training row's cell holds."""
+    if own == other:
+        return EQUAL
+    try:
+        return CLOSE if abs(float(own) - float(other)) <= TOLERANCE * abs(float(other)) else own
+    except ValueError:
+        return own
 
 
 def _cells(side: Side, chosen: Tensor) -> tuple[list[str], list[list[str]]]:

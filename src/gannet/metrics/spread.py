@@ -44,6 +44,11 @@ def spread_ratio(
     above, below = mean_distances(_some(generated, random)), mean_distances(_some(real, random))
     if float(below.mean()) == 0:
         return None
+    return ratio_with_interval(above, below)
+
+
+def ratio_with_interval(above: Tensor, below: Tensor) -> tuple[float, tuple[float, float]]:
+    """The ratio of the means of two sets of mean distances [n] and [m] (the second not 0), and its 95 % interval."""
     ratio = float(above.mean() / below.mean())
     if ratio == 0:
         return 0.0, (0.0, 0.0)

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb, sqrt
+from math import comb
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from gannet.metrics.answer import Better, Figure, Table
+from gannet.metrics.intervals import folds_of, left_out_error, within
 from gannet.metrics.sliced_wasserstein import wasserstein
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
@@ -24,8 +25,6 @@ PAIR_BINS, MOST_PAIRS = 10, 2_000
 GROUP_BINS = {3: 5, 6: 2}
 """Columns in a group, and bins a column then gets: the cells must stay fewer than the rows."""
 MOST_GROUPS = 60
-FOLDS, STUDENT = 10, 2.262
-"""Parts of the rows left out in turn for an interval, and the matching 97.5 % quantile of Student's t."""
 SHOWN_COLUMNS, SHOWN_PAIRS = 40, 10
 OUTSIDE = 3
 """Cells of a number column that are no bin: missing, below and above all real values."""
@@ -245,9 +244,9 @@ class _Coded:
     pairs: list[tuple[int, int]]
     groups: dict[int, list[tuple[int, ...]]]
 
-    def scores(self, frame: int, fold: int | None = None) -> dict[str, list[float]]:
-        """Every single score of one frame against frame 0, by figure; without the rows of a fold, if one is named."""
-        real, other = _kept(len(self.columns[0].values[0]), fold), _kept(len(self.columns[0].values[frame]), fold)
+    def scores(self, frame: int, left_out: tuple[int, int] | None = None) -> dict[str, list[float]]:
+        """Every single score of one frame against frame 0, by figure; without one part of (which, how many) parts."""
+        real, other = (_kept(len(self.columns[0].values[each]), left_out) for each in (0, frame))
         shapes, shifts = [], []
         for column in self.columns:
             here, there = column.values[0][real], column.values[frame][other]
@@ -281,9 +280,9 @@ class _Coded:
         return 1 - joint_distance(here, there, size)
 
 
-def _kept(count: int, fold: int | None) -> Array:
+def _kept(count: int, left_out: tuple[int, int] | None) -> Array:
     rows = np.arange(count)
-    return rows if fold is None else rows[rows % FOLDS != fold]
+    return rows if left_out is None else rows[rows % left_out[1] != left_out[0]]
 
 
 def table_fidelity(
@@ -306,7 +305,8 @@ def table_fidelity(
         return TableFidelity([], [], ["there are no columns to judge."], None)
     compared, notes = _coded(columns, random)
     value, reference, wrong = (compared.scores(frame) for frame in (2, 1, 3))
-    folds = [compared.scores(2, fold) for fold in range(FOLDS)] if min(len(real), len(generated)) >= 2 * FOLDS else []
+    parts = folds_of(min(len(real), len(generated)))
+    folds = [compared.scores(2, (part, parts)) for part in range(parts)]
     figures = [
         _figure(name, value[name], reference[name], wrong[name], [fold[name] for fold in folds])
         for name in MEANINGS
@@ -354,11 +354,8 @@ def _figure(
 ) -> Figure:
     better, meaning = MEANINGS[name]
     middle, ceiling, wrong = (_summed(name, scores) for scores in (value, reference, floor))
-    left_out = np.array([_summed(name, fold) for fold in folds])
-    interval = None
-    if len(left_out) and np.isfinite(left_out).all():
-        error = STUDENT * sqrt((FOLDS - 1) * float(left_out.var()))
-        interval = (max(0.0, middle - error), middle + error if better == "lower" else min(1.0, middle + error))
+    error = left_out_error([_summed(name, fold) for fold in folds])
+    interval = within(middle, error, low=0.0, high=None if better == "lower" else 1.0)
     return Figure(name, middle, interval, ceiling, wrong if wrong == wrong else None, better, meaning)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gannet.errors import missing_extra
 from gannet.metrics.answer import Figure
-from gannet.metrics.evaluation import NORMAL, Interval, share_with_interval
+from gannet.metrics.intervals import NORMAL, Interval, share_with_interval
 from gannet.metrics.table_fidelity import Column, read_columns
 
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]

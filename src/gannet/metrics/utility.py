@@ -299,10 +299,16 @@ def _quarter_table(trial: Trial, real: Trained, generated: Trained) -> Table:
             np.mean([np.abs(answer - truth)[part == at].mean() for answer in each.answers])
             for each in (real, generated)
         ]
-        low, high = truth[part == at].min(), truth[part == at].max()
-        rows.append([f"{low:.4g} to {high:.4g}", f"{(part == at).sum():,}", *(f"{error:.4g}" for error in errors)])
+        rows.append([_quarter(edges, int(at)), f"{(part == at).sum():,}", *(f"{error:.4g}" for error in errors)])
     header = ["true value", "held-out rows", "learned from real", "learned from generated"]
     return Table(f"Mean absolute error by quarter of {trial.problem.target}", header, rows)
+
+
+def _quarter(edges: Array, at: int) -> str:
+    """The name of a part of the true values: by the quarters' edges, never by a single row's extreme."""
+    if at == 0:
+        return f"below {edges[0]:.4g}"
+    return f"from {edges[at - 1]:.4g}" if at == len(edges) else f"{edges[at - 1]:.4g} to {edges[at]:.4g}"
 
 
 # --------------------------------------------------------------------------------------------------------- verdict

@@ -4,7 +4,7 @@
 """
 
 from gannet.report.card import render_card
-from gannet.report.comparison import comparison_lines, comparison_table
+from gannet.report.comparison import comparison_lines, comparison_table, render_comparison
 from gannet.report.page import render_page
 
-__all__ = ["comparison_lines", "comparison_table", "render_card", "render_page"]
+__all__ = ["comparison_lines", "comparison_table", "render_card", "render_comparison", "render_page"]

@@ -114,7 +114,7 @@ def _ends(figure: Figure, axis: Axis) -> tuple[list[str], int]:
 
 def _interval(figure: Figure, axis: Axis) -> list[str]:
     """The whiskers of the 95 % interval, without a cap where they go on beyond the track."""
-    if figure.interval is None or not all(map(math.isfinite, figure.interval)):
+    if figure.interval is None or any(map(math.isnan, figure.interval)):
         return []
     first, last = (axis.percent(end) for end in figure.interval)
     parts = [f'<line class="whisker" x1="{first:.2f}%" x2="{last:.2f}%" y1="{LINE}" y2="{LINE}"/>']

@@ -1,6 +1,6 @@
 """Several models in one table, under one protocol; a row's best is marked where its interval is clear of all others.
 
-`comparison_lines([("first", report), ("second", report)])` for a screen, `comparison_table(named)` as HTML.
+`comparison_lines([("first", report), ("second", report)])` for a screen, `render_comparison(named)` as a page.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from itertools import pairwise
 from gannet.errors import GannetError
 from gannet.metrics.answer import QUESTIONS, Figure
 from gannet.metrics.report import ARROWS, Report, aligned, clearly_better, keyed_figures, refuse_to_compare
-from gannet.report.markup import escape, table
-from gannet.report.words import SIGNS, number, printable, span
+from gannet.report.markup import document, escape, paragraph, table
+from gannet.report.words import SIGNS, listed, number, printable, protocol_rows, span
 
 Named = list[tuple[str, Report]]
 Key = tuple[str | None, str]
@@ -29,7 +29,10 @@ def comparison_lines(named: Named) -> list[str]:
     """
     _check(named)
     names = [" ".join(printable(name).split()) for name, _ in named]
-    columns: list[tuple[str, list[str]]] = [("", []), *((name, []) for name in names), ("real", [])]
+    columns: list[tuple[str, list[str]]] = [("", [])]
+    for name in names:
+        columns += [(name, []), ("95 % interval", [])]
+    columns.append(("real", []))
 
     def add(*cells: str) -> None:
         for (_, column), cell in zip(columns, cells, strict=True):
@@ -37,13 +40,14 @@ def comparison_lines(named: Named) -> list[str]:
 
     for question, keys in _grouped(named):
         verdicts = [_verdict(report, question) for _, report in named]
-        add(FURTHER if question is None else QUESTIONS[question], *verdicts, "")
+        add(FURTHER if question is None else QUESTIONS[question], *_beside(verdicts, ["" for _ in named]), "")
         for key in keys:
             figures = [_found(report, key) for _, report in named]
             best = best_of(figures)
             values = [_value(figure) + ("*" if place == best else " ") for place, figure in enumerate(figures)]
             first = next(figure for figure in figures if figure is not None)
-            add(f"  {key[1]} {ARROWS[first.better]}", *values, _reference(figures))
+            intervals = [span(None if figure is None else figure.interval) for figure in figures]
+            add(f"  {key[1]} {ARROWS[first.better]}", *_beside(values, intervals), _reference(figures))
     about = named[0][1].protocol
     against = f"{about.count:,} samples a side against {about.reference}, embedder {about.embedder}, seed {about.seed}"
     return [
@@ -75,6 +79,28 @@ def comparison_table(named: Named) -> str:
             rows.append([f"{key[1]} {ARROWS[first.better]}", *cells, _reference(figures)])
     caption = "The models under one protocol"
     return table(caption, ["", *(name for name, _ in named), "real"], rows) + f'<p class="note">{escape(LEGEND)}</p>'
+
+
+def render_comparison(named: Named) -> str:
+    """A page of its own with the table and the protocol. Raises GannetError as `comparison_lines` does."""
+    body = comparison_table(named)
+    names = listed([printable(name) for name, _ in named])
+    rows = "".join(f"<dt>{escape(key)}</dt><dd>{escape(value)}</dd>" for key, value in protocol_rows(named[0][1]))
+    return document(
+        "Models beside each other – Gannet",
+        [
+            "<header><h1>Models beside each other</h1>"
+            + paragraph(f"{names}, judged in the same way.", "lead")
+            + "</header>",
+            body,
+            f"<section><h2>Protocol</h2>{paragraph('All models were judged by this.')}<dl>{rows}</dl></section>",
+        ],
+    )
+
+
+def _beside(values: list[str], others: list[str]) -> list[str]:
+    """First value, first other, second value, ..."""
+    return [cell for pair in zip(values, others, strict=True) for cell in pair]
 
 
 def best_of(figures: list[Figure | None]) -> int | None:

@@ -1,6 +1,6 @@
 """Small pieces of HTML, safe for any text a user's data may bring.
 
-`escape(text)`, `table(caption, header, rows)`, `picture(png, caption)`.
+`document(title, parts)`, `escape(text)`, `table(caption, header, rows)`, `picture(png, caption)`.
 """
 
 from __future__ import annotations
@@ -10,13 +10,32 @@ import html
 import re
 from collections.abc import Sequence
 
+from gannet.report.style import STYLE
 from gannet.report.words import printable
 
-NUMERIC = re.compile(r"([-+−–~<>≤≥±×%().,/:\d\s⁻⁰¹²³⁴⁵⁶⁷⁸⁹]|\bto\b|(?<=\d)e(?=[-+\d])|↑|↓|\*)*")
+NUMERIC = re.compile(r"([-+−–~<>≤≥±×%().,/:\d\s⁻⁰¹²³⁴⁵⁶⁷⁸⁹]|\bto\b|\bat least\b|(?<=\d)e(?=[-+\d])|↑|↓|\*)*")
 """A cell that reads as a number, an interval or nothing: set to the right."""
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 SMALL = 200
 """Pixels below which a picture is enlarged, without smoothing."""
+
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""What the browser may load: nothing from outside the page, and no script."""
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A whole page of HTML parts (empty ones are left out), as text that is UTF-8 when written."""
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        + "\n".join(part for part in parts if part)
+        + "\n<footer>Made by Gannet. This page holds everything it shows and asks the network for nothing.</footer>"
+        "\n</main>\n</body>\n</html>\n"
+    )
 
 
 def escape(text: object) -> str:

@@ -12,8 +12,7 @@ from gannet.metrics.answer import QUESTIONS, Answer, Figure, Verdict
 from gannet.metrics.report import Report
 from gannet.report.charts import figure_track
 from gannet.report.curves import training_charts
-from gannet.report.markup import bullets, escape, paragraph, picture, table
-from gannet.report.style import STYLE
+from gannet.report.markup import bullets, document, escape, paragraph, picture, table
 from gannet.report.words import (
     SIGNS,
     answers_in_order,
@@ -29,8 +28,6 @@ from gannet.report.words import (
 
 Facts = Mapping[str, Any]
 
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-"""What the browser may load: nothing from outside the page, and no script."""
 KEY = (
     "Each figure lies on a track: at its left end the floor (samples wrong on purpose), at its right end what as many "
     "real samples score. Further right is always better; the shaded stretch is nearly as good as real. The dot is this "
@@ -47,7 +44,6 @@ def render_page(report: Report, facts: Facts) -> str:
     "recipe", "recipe_title", "citation", "settings", "versions", "seen", "total", "seconds", "log", "preview" (PNG
     bytes), "holdings", "referee"; what is missing or None is left out.
     """
-    title = escape(facts.get("name") or "Evaluation")
     parts = [
         _opening(report, facts),
         *(_question(place, key, answer, facts) for place, (key, answer) in enumerate(_asked(report), start=1)),
@@ -56,16 +52,7 @@ def render_page(report: Report, facts: Facts) -> str:
         _protocol(report, facts),
         _section("limits", "Limits", bullets(limits(report), "notes")),
     ]
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{escape(POLICY)}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<meta name="color-scheme" content="light dark">\n'
-        f"<title>{title} – Gannet report</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n<footer>Made by Gannet. This page holds everything it shows and asks the network for nothing.</footer>"
-        "\n</main>\n</body>\n</html>\n"
-    )
+    return document(f"{facts.get('name') or 'Evaluation'} – Gannet report", parts)
 
 
 def _asked(report: Report) -> list[tuple[str, Answer | None]]:

@@ -39,8 +39,13 @@ def number(value: float | None) -> str:
 
 
 def span(interval: tuple[float, float] | None) -> str:
-    """An interval, or a dash."""
-    return "–" if interval is None else f"{number(interval[0])} to {number(interval[1])}"
+    """An interval, or a dash; one that is open at an end says at least, or at most."""
+    if interval is None:
+        return "–"
+    low, high = interval
+    if math.isinf(high):
+        return f"at least {number(low)}"
+    return f"at most {number(high)}" if math.isinf(low) else f"{number(low)} to {number(high)}"
 
 
 def count(value: float) -> str:
