@@ -448,6 +448,25 @@ def test_pairs_are_told_apart_and_gaps_left_alone():
     assert not constraints.broken(shown)[:8].any() and (shown["x"].codes[18:] == -1).all()
 
 
+def test_a_wish_on_a_hidden_category_is_one_on_what_tells_it():
+    columns, forms = table_of(0, 0.0)
+    columns["land"] = labels(columns["state"].codes // 2, ["north", "south"])
+    forms["land"] = text_form("land")
+    rules = ["city -> state", "state -> land", "combinations(kind, size)", "gross = net + tax"]
+    constraints = fitted(columns, forms, rules).constraints
+    south = constraints.levels_for("land", lambda values: values.objects() == "south")
+    assert south["city"] == {f"city {code}" for code in range(6, 12)} and "land" in south and "state" in south
+    flat = constraints.levels_for("size", lambda values: values.objects() == "flat")
+    assert flat == {"kind": {'["none", "flat"]', '["box", "flat"]', '["bag", "flat"]'}}
+    assert constraints.levels_for("gross", lambda values: values.array > 5) is None
+    assert constraints.levels_for("city", lambda values: values.codes == 0) is None
+    # Whatever else the game says, such rows are as wished.
+    made = generated(constraints, columns, 0)
+    for name, items in south.items():
+        made[name] = from_items(np.arange(ROWS) % len(items), sorted(items), True)
+    assert set(constraints.show(made, np.random.default_rng(0))["land"].objects()) == {"south"}
+
+
 # ---------------------------------------------------------------------------------------------------- in words
 
 

@@ -28,6 +28,11 @@ class Step(ABC):
     sources: tuple[str, ...]
     """Columns whose values must be settled before."""
 
+    @property
+    def hide_names(self) -> tuple[str, ...]:
+        """The columns that the game sees otherwise than they are."""
+        return self.columns
+
     @abstractmethod
     def hide(self, table: Table) -> dict[str, Values]:
         """What the game sees in place of the columns; nothing where it sees them as they are."""
@@ -52,6 +57,10 @@ class Bounded(Step):
         self.highs = [rule for rule, side in zip(rules, sides, strict=True) if side == "high"]
         moving = {side: [rule for rule in part if len(rule.columns) > 1] for side, part in self._parts()}
         self.base, self.sign = (moving["low"], 1.0) if moving["low"] else (moving["high"], -1.0)
+
+    @property
+    def hide_names(self) -> tuple[str, ...]:
+        return self.columns if self.base else ()
 
     def _parts(self) -> list[tuple[str, list[Numeric]]]:
         return [("low", self.lows), ("high", self.highs)]
@@ -231,6 +240,10 @@ class Chosen(Step):
         self.column, self.columns, self.as_text, self.tables = column, (column,), as_text, tuple(tables)
         self.sources = tuple(dict.fromkeys(name for part in tables for name in part.fixed))
 
+    @property
+    def hide_names(self) -> tuple[str, ...]:
+        return ()
+
     def hide(self, table: Table) -> dict[str, Values]:
         return {}
 
@@ -276,6 +289,10 @@ class Filled(Step):
         self.rule, self.column, self.usual = rule, rule.target, usual
         self.columns = (rule.target,)
         self.sources = () if rule.other is None else (rule.other,)
+
+    @property
+    def hide_names(self) -> tuple[str, ...]:
+        return ()
 
     def hide(self, table: Table) -> dict[str, Values]:
         return {}

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from gannet.domains.table_constraint import Constraint, Grid, Item, Table, coded, combined, count, from_items
 from gannet.domains.table_constraint_kinds import Combination, Linear, Product, Unique, from_json, numbers
 from gannet.domains.table_constraint_plan import Plan, plan
-from gannet.domains.table_constraint_steps import Bounded, Chosen, Computed, Lookup, Merged
+from gannet.domains.table_constraint_steps import AS_TOLD, Bounded, Chosen, Computed, Lookup, Merged
 from gannet.domains.table_constraint_unique import adjustable, separate
 from gannet.domains.table_values import Form, Numbers, Texts, Values, spell
 from gannet.errors import GannetError
@@ -197,7 +197,32 @@ class Constraints:
         for name in names:
             table[name] = table[name].take(source)
 
-    # ------------------------------------------------------------------------------------------------- in words
+    # ------------------------------------------------------------------------------------------------ wishes
+
+    def levels_for(self, name: str, meets: Callable[[Values], np.ndarray]) -> dict[str, frozenset[Item]] | None:
+        """What the columns that the game sees must be, for a hidden one to be as wished: levels by column.
+
+        `meets` tells of values [n] which are as wished. None where no levels say so (numbers learned as distances,
+        sums), and nothing for a column that is not hidden.
+        """
+        step = next((step for step in self.steps if name in step.columns and name in step.hide_names), None)
+        if isinstance(step, Merged):
+            place = step.columns.index(name)
+            values = from_items(*_listed_items([row[place] for row in step.rows]), step.rule.texts[place])
+            wanted = meets(values)
+            return {step.columns[0]: frozenset(n for n, good in zip(step.names, wanted, strict=True) if good)}
+        if not isinstance(step, Lookup) or len(step.rule.keys) != 1:
+            return None
+        (key,) = step.rule.keys
+        values = from_items(*_listed_items([value for _, value in step.rule.entries]), step.rule.as_text)
+        keys = {row[0] for (row, _), good in zip(step.rule.entries, meets(values), strict=True) if good}
+        told: dict[str, frozenset[Item]] = {name: frozenset([AS_TOLD])}
+        if any(key in each.hide_names for each in self.steps):
+            further = self.levels_for(key, lambda values: np.array([item in keys for item in _items_of(values)]))
+            return None if further is None else told | further
+        return told | {key: frozenset(keys)}
+
+    # ----------------------------------------------------------------------------------------------- in words
 
     def describe(self) -> list[str]:
         """One line a constraint: what holds, and how it is built in."""
@@ -242,6 +267,17 @@ class Constraints:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Constraints:
         return cls([from_json(rule) for rule in data["rules"]], Facts.from_json(data["facts"]))
+
+
+def _listed_items(items: Sequence[Item]) -> tuple[np.ndarray, list[Item]]:
+    """Items [n] as codes and distinct items."""
+    distinct = list(dict.fromkeys(items))
+    return np.array([distinct.index(item) for item in items], dtype=np.int64), distinct
+
+
+def _items_of(values: Values) -> list[Item]:
+    codes, items = coded(values)
+    return [items[code] for code in codes]
 
 
 def _listed(names: Iterable[str]) -> str:
