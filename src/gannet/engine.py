@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from gannet.checkpoint import load_into
 from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
-from gannet.order import Order, mixed_seed, reseed
+from gannet.order import Order, PoissonOrder, mixed_seed, reseed
 from gannet.tally import Tally
 from gannet.watch import Decision, Look, Pulse, Watcher
 from gannet.weights import FlatWeights
@@ -76,8 +76,10 @@ class Engine:
         examine: Callable[[int], Look] | None = None,
         watcher: Watcher | None = None,
         fresh: Callable[[int], dict[str, nn.Module]] | None = None,
+        drawn: PoissonOrder | None = None,
         save_seconds: float = 60.0,
     ) -> None:
+        """`drawn` shows samples by chance in place of shuffled passes; a step's loss then takes all of them at once."""
         self.recipe, self.train, self.holdout = recipe, train, holdout
         self.total, self.seed, self.device, self.precision = total, seed, torch.device(device), precision
         self.run, self.examine, self.watcher, self.save_seconds = run, examine, watcher, save_seconds
@@ -85,11 +87,13 @@ class Engine:
         self.batch = recipe.batch_size
         self.micro_batch = recipe.micro_batch or self.batch
         self._seat(networks)
-        self.orders = [Order(len(train), seed, "turn", index) for index in range(len(recipe.turns))]
+        self.drawn, turns = drawn, range(len(recipe.turns))
+        self.orders = [drawn or Order(len(train), seed, "turn", index) for index in turns]
         self.observed = Order(len(holdout), seed, "holdout") if holdout is not None else None
         self.seen, self.skipped, self.bad_in_a_row = 0, 0, 0
         self.score: float | None = None
         self.best_score: float | None = None
+        self.best_rank: float | None = None
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.skipped_lately = 0
         self.learning_factor, self.ended = 1.0, ""
@@ -171,12 +175,11 @@ class Engine:
         before = [buffer.clone() for buffer in self.buffers]
         names: list[str] = []
         values: Tensor | None = None
-        for start in range(0, len(indices), self.micro_batch):
-            part = indices[start : start + self.micro_batch]
+        for part in self._parts(indices):
             real, condition = self._read(self.train, part)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
                 terms = getattr(self.recipe, turn.loss)(real, condition)
-            losses = torch.stack(list(terms.values())) * (len(part) / len(indices))
+            losses = torch.stack(list(terms.values())) * (len(part) / len(indices) if len(part) < len(indices) else 1.0)
             losses.sum().backward()
             names, values = list(terms), losses.detach() if values is None else values + losses.detach()
         assert values is not None
@@ -192,6 +195,12 @@ class Engine:
         self.recipe.after_turn(turn)
         self.terms[turn.player] = dict(zip(names, values, strict=False))
         self.tally.add(turn.player, [*names, "gradient_norm"], values)
+
+    def _parts(self, indices: Any) -> list[Any]:
+        """A batch in pieces of at most `micro_batch`; whole, even empty, where samples are drawn by chance."""
+        if self.drawn is not None:
+            return [indices]
+        return [indices[start : start + self.micro_batch] for start in range(0, len(indices), self.micro_batch)]
 
     def _descend(self, player: str) -> None:
         """The optimiser's step; just before a line of the log its size is measured, too."""
@@ -280,9 +289,9 @@ class Engine:
         self.score = look.score if math.isfinite(look.score) else None
         # The average may still improve while the weights are already spoilt: those are no good to return to.
         sound = self.score is not None and self.bad_in_a_row == 0
-        best = sound and (self.best_score is None or look.score < self.best_score)
+        best = sound and (self.best_rank is None or look.rank < self.best_rank)
         if best:
-            self.best_score = self.score
+            self.best_score, self.best_rank = self.score, look.rank
         if self.run is not None:
             told = {key: value for key, value in asdict(look).items() if value not in (None, {})}
             self.run.log({"event": "score", "seen": self.seen, "best": best, **told, "score": self.score})
@@ -378,7 +387,7 @@ class Engine:
         return decision is not None and decision.action != "note"
 
     def _balance(self) -> float:
-        return float(self.recipe.judge.balance)
+        return float(self.recipe.judge.balance) if "judge" in self.networks else 0.5
 
     def _progress(self, seconds: float, played: int) -> Progress:
         rate = played / max(seconds, 1e-9)
@@ -428,6 +437,7 @@ class Engine:
             "bad_in_a_row": self.bad_in_a_row,
             "score": self.score,
             "best_score": self.best_score,
+            "best_rank": self.best_rank,
             "tally": self.tally.state(),
             "skipped_lately": self.skipped_lately,
             "learning_factor": self.learning_factor,
@@ -446,6 +456,7 @@ class Engine:
         self.seen, self.skipped = state["seen"], state["skipped"]
         self.bad_in_a_row, self.skipped_lately = state["bad_in_a_row"], state["skipped_lately"]
         self.score, self.best_score = state["score"], state["best_score"]
+        self.best_rank = state.get("best_rank", self.best_score)
         self.learning_factor, self.recipe.firmness = state["learning_factor"], state["firmness"]
         self.ended, self.beginnings = state["ended"], state["beginnings"]
         self.tally.restore(state["tally"], self.device)

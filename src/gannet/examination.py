@@ -63,7 +63,7 @@ class Examination:
             shown = self._generate(preview_count(self.domain.spec), self.shown, "preview")
             self.folder.add_preview(seen, self.domain.preview(shown, self.shown))
         samples = self._generate(SCORED, self.condition, "score")
-        judged = {} if self.holdout is None else self._judged(samples)
+        judged = {} if self.holdout is None else {**self._judged(samples), **self._surprise(*self.holdout)}
         return self.sight.look(self.domain.embed(samples), self.classes, **judged)
 
     def _judged(self, samples: Tensor) -> dict[str, float]:
@@ -76,6 +76,12 @@ class Examination:
             "ordered": float((held_out[:, None] > fake).float().mean()),
             "ordered_train": float((trained_on[:, None] > fake).float().mean()),
         }
+
+    def _surprise(self, real: Tensor, condition: Tensor | None) -> dict[str, float]:
+        """How unlikely the generator finds held-out samples, where it knows."""
+        condition = None if condition is None else condition.to(self.device)
+        surprise = self.recipe.surprise(real.to(self.device), condition)
+        return {} if surprise is None else {"surprise": float(surprise.mean())}
 
     def _logits(self, samples: Tensor, condition: Tensor | None) -> Tensor:
         condition = None if condition is None else condition.to(self.device)

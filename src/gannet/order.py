@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -47,3 +48,20 @@ class Order:
             seed = mixed_seed(*self.seed, epoch)
             self._epochs[epoch] = np.random.default_rng(seed).permutation(self.count)
         return self._epochs[epoch]
+
+
+class PoissonOrder:
+    """Each step shows every sample with the same chance, by itself: steps of varying size, some perhaps empty.
+
+    `uniform(step)` gives a number in [0, 1) a sample, from a source that nobody can compute: who knew which samples a
+    step showed could tell more of them than the noise on all of them hides. A pure function of the step.
+    """
+
+    def __init__(self, rate: float, length: int, uniform: Callable[[int], np.ndarray]) -> None:
+        """`rate`: the chance of each sample to be in a step; `length`: positions that a step moves on by."""
+        self.rate, self.length, self.uniform = rate, length, uniform
+
+    def indices(self, position: int, length: int) -> np.ndarray:
+        """The samples of the step at this position."""
+        assert length == self.length and position % length == 0, "a step is drawn as a whole"
+        return np.flatnonzero(self.uniform(position // length) < self.rate)

@@ -59,8 +59,15 @@ class Look:
     """Share of held-out pairs that the discriminator orders rightly."""
     ordered_train: float | None = None
     """Share of trained-on pairs that it orders rightly; beyond `ordered` by what it knows by heart."""
+    surprise: float | None = None
+    """Minus the log-likelihood of a held-out sample, where the recipe knows it; the best model is then told by it."""
     nearer_train: float | None = None
     """Share of generated samples nearer to training than to as many held-out samples; 1/2 is right."""
+
+    @property
+    def rank(self) -> float:
+        """What the best model of a run is told by; lower is better."""
+        return self.score if self.surprise is None else self.surprise
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ COPIES = 0.65
 """Share of samples nearer to training than to as many held-out samples; a half is right."""
 
 
+LASTING, WORTH = 6, 0.003
+"""Looks since the best likelihood of unseen samples, and the share of it that must have been lost, to end a run."""
 EARLY = 0.25
 """Share of a run within which samples may still lie far from all data, where the nearer side means nothing."""
 
@@ -25,9 +27,12 @@ class OverfittingWatch(Watch):
 
     def __init__(self) -> None:
         self.gap, self.copies = Streak(), Streak()
+        self.surprises: list[float] = []
 
     def look(self, look: Look, share: float) -> Finding | None:
         """What is known by heart, if it has lasted for three looks."""
+        if look.surprise is not None:
+            self.surprises.append(look.surprise)
         copied = look.nearer_train is not None and share > EARLY and look.nearer_train > COPIES
         if self.copies.add(copied) >= 3:
             told = f"{look.nearer_train:.0%} of samples lie nearer to training samples than to unseen ones"
@@ -42,11 +47,26 @@ class OverfittingWatch(Watch):
             return Finding("overfitting", told, "soften", learning_rate=1.0, firmness=2.0)
         return None
 
+    @property
+    def by_heart(self) -> str | None:
+        """Why to end: unseen samples have become less likely at every look since the best one, for some looks."""
+        if not self.surprises:
+            return None
+        best = min(self.surprises)
+        since = len(self.surprises) - 1 - self.surprises.index(best)
+        if since < LASTING or self.surprises[-1] - best < WORTH * abs(best):
+            return None
+        return (
+            f"for {since} looks unseen samples have become less likely ({self.surprises[-1]:.4g} nats after "
+            f"{best:.4g}): what is learned since is the training samples by heart"
+        )
+
     def restart(self) -> None:
-        self.gap, self.copies = Streak(), Streak()
+        self.gap, self.copies, self.surprises = Streak(), Streak(), []
 
     def state(self) -> dict[str, Any]:
-        return {"gap": self.gap.length, "copies": self.copies.length}
+        return {"gap": self.gap.length, "copies": self.copies.length, "surprises": list(self.surprises)}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.gap.length, self.copies.length = state["gap"], state["copies"]
+        self.surprises = list(state.get("surprises", []))

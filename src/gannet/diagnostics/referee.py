@@ -104,6 +104,8 @@ class Referee(Watcher):
         decision = self._decide(findings, can_return=not best)
         if decision is None:
             decision = self._restore(best)
+        if decision is None and self.overfitting.by_heart is not None and self.remedies:
+            return Decision("stop", "learned by heart", self.overfitting.by_heart)
         learned = self.first is not None and self.score.best < LEARNED * self.first
         if decision is None and learned and self.equilibrium.holds and self.score.settled() and self.remedies:
             told = (

@@ -29,6 +29,7 @@ from gannet.domains.table_constraints import Constraints
 from gannet.domains.table_excel import write_excel
 from gannet.domains.table_frames import kind_of, shell_from_json, take
 from gannet.domains.table_pandas import PandasShell
+from gannet.domains.table_parity import Parity, parity_of
 from gannet.domains.table_rows import Layout, RowDataset, Rows
 from gannet.domains.table_settling import choices, conform, encoder, fewest, settle, spec_of, told
 from gannet.domains.table_shell import Shell, to_objects
@@ -57,6 +58,7 @@ class Tables(Domain):
     """
 
     kind: ClassVar[str] = "tables"
+    default_recipe: ClassVar[str] = "maligan"
     embedder: ClassVar[str] = "encoded-columns-1"
 
     @dataclass(kw_only=True)
@@ -79,6 +81,9 @@ class Tables(Domain):
         """How a delimited file is encoded, as latin1 or cp1252; by default UTF-8, or UTF-16 by its mark."""
         constraints: str | None = None
         """What holds in every row: found (all that was found in the data), or a .toml file of rules."""
+        parity: str | None = None
+        """OUTCOME by GROUP, as 'income by sex': training rows are repeated or left out until the outcome is as
+        frequent in every group."""
 
     def __init__(
         self,
@@ -146,13 +151,16 @@ class Tables(Domain):
         warnings = read.warnings + _remarked(remarks) + held.warnings
         opened = domain._opened(data, values, least, seed, warnings, copies=count - _distinct_rows(values))
         fingerprint = _fingerprint(forms, values, held.constraints)
-        return replace(opened, fingerprint=fingerprint, kept=held.kept, found=opened.found + held.found)
+        opened = replace(opened, fingerprint=fingerprint, kept=held.kept, found=opened.found + held.found)
+        return opened if options.parity is None else _evened(opened, parity_of(options.parity, forms, values), seed)
 
     @classmethod
     def _open_stream(cls, stream: ParquetStream, options: Tables.Options, seed: int, cache: Path) -> Opened:
         """A file too large to hold: fitted to a sample, encoded once into the cache, read from there."""
         if options.constraints is not None:
             raise GannetError(f"{stream.path}: constraints= takes up to {MANY_ROWS:,} rows; give fewer")
+        if options.parity is not None:
+            raise GannetError(f"{stream.path}: parity= takes up to {MANY_ROWS:,} rows; give fewer")
         wanted, drop, asked = choices(stream.names, options.types, options.drop, options.condition)
         names = [name for name in stream.names if name not in drop]
         survey = stream.survey(names, seed)
@@ -481,6 +489,15 @@ class Tables(Domain):
 
 def _plain(tensor: Tensor) -> np.ndarray:
     return np.ascontiguousarray(tensor.detach().float().cpu().numpy())
+
+
+def _evened(opened: Opened, parity: Parity, seed: int) -> Opened:
+    """The same data with training rows repeated or left out for parity; what is held out stays a look at the world."""
+    assert isinstance(opened.train, Subset)
+    before = opened.train.indices
+    after = parity.resampled(before, np.random.default_rng([seed, 4]))
+    train, found = Subset(opened.train.dataset, after), [*opened.found, parity.told(before, after)]
+    return replace(opened, train=train, found=found)
 
 
 def _fingerprint(forms: Sequence[Form], values: Sequence[Values], constraints: Constraints | None) -> str:

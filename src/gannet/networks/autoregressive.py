@@ -252,7 +252,7 @@ class Heads(nn.Module):
         """Each token's own weights [units, levels] and bias [levels], for writing."""
         blocks = [self.weights(at) for at in range(len(self.blocks))]
         return [
-            (blocks[at][row, :, :size].contiguous(), self.biases[at][row, :size])
+            (blocks[at][row, :, :size], self.biases[at][row, :size])
             for (at, row), size in zip(
                 (self.places[token] for token in range(len(self.sizes))), self.sizes, strict=True
             )
@@ -289,17 +289,17 @@ class _Writer:
     def __init__(self, network: RowGenerator, order: Sequence[int], count: int, condition: Tensor | None) -> None:
         device = network.first.weight.device
         self.network, self.order, self.at, self.heads = network, order, 0, network.heads.plain()
-        units = torch.cat([torch.arange(network.units) + token * network.units for token in order]).to(device)
-        embedded = torch.cat([torch.arange(EMBEDDING) + token * EMBEDDING for token in order]).to(device)
-        self.first = (network.first.weight[units][:, embedded], network.first.bias[units])
-        self.layers = [
-            (layer.weight[units][:, units], layer.bias[units])
-            for layer in network.layers
+        units, embedded = _spread(order, network.units, device), _spread(order, EMBEDDING, device)
+        layers = [network.first, *network.layers]
+        self.first, *self.layers = [
+            _taken(layer, units, embedded if layer is network.first else units)
+            for layer in layers
             if isinstance(layer, nn.Linear)
         ]
-        self.given = None if network.condition is None else network.condition(condition)[:, units]
-        self.embedded = torch.zeros(count, len(embedded), device=device)
-        self.active = [torch.zeros(count, len(units), device=device) for _ in self.layers]
+        given = None if network.condition is None else network.condition(condition)
+        self.given = given if given is None or units is None else given[:, units]
+        self.embedded = torch.zeros(count, len(order) * EMBEDDING, device=device)
+        self.active = [torch.zeros(count, len(order) * network.units, device=device) for _ in self.layers]
 
     def next_group(self) -> Tensor:
         """The last layer's units [n, units] of the next token, from all tokens written so far."""
@@ -329,6 +329,21 @@ class _Writer:
         """Go on with these rows (indices, perhaps repeated) alone."""
         self.embedded, self.active = self.embedded[rows], [active[rows] for active in self.active]
         self.given = None if self.given is None else self.given[rows]
+
+
+def _spread(order: Sequence[int], width: int, device: torch.device) -> Tensor | None:
+    """The places of groups of `width` units in an order of their tokens; None for the tokens' own order."""
+    if list(order) == list(range(len(order))):
+        return None
+    starts = torch.tensor(order, device=device) * width
+    return (starts[:, None] + torch.arange(width, device=device)).flatten()
+
+
+def _taken(layer: nn.Linear, rows: Tensor | None, columns: Tensor | None) -> tuple[Tensor, Tensor]:
+    """A layer's weight and bias with their rows and columns in another order."""
+    if rows is None or columns is None:
+        return layer.weight, layer.bias
+    return layer.weight[rows][:, columns], layer.bias[rows]
 
 
 def inverse_draw(shares: Tensor, uniform: Tensor) -> Tensor:

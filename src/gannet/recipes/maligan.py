@@ -50,9 +50,9 @@ class MaliGAN(Recipe):
     """Adam's decay of the mean gradient."""
     beta2: float = 0.99
     """Adam's decay of the squared gradient."""
-    dropout: float = 0.1
+    dropout: float = 0.3
     """Share of the generator's units left out at every step of likelihood."""
-    warm_up: float = 0.75
+    warm_up: float = 0.9
     """Share of the run in which the generator learns by likelihood alone."""
     weight: float = 1.0
     """Weight of the game beside the likelihood (lambda)."""
@@ -143,6 +143,10 @@ class MaliGAN(Recipe):
         ranges = None if wish is None else wish.ranges
         written = self.tokens.write(values, uniform[:, len(self.tokens) :], ranges)
         return torch.where(known, samples, written)
+
+    def surprise(self, real: Tensor, condition: Tensor | None = None) -> Tensor | None:
+        own = list(range(len(self.tokens)))
+        return -self.writer.log_likelihood(self.tokens.read(real), own, condition).sum(1)
 
     def likelihood(self, real: Tensor, condition: Tensor | None) -> Terms:
         order = self.writer.drawn_order()

@@ -176,6 +176,10 @@ class Recipe(ABC):
         device = next(generator.parameters()).device
         return generator(torch.randn(count, self.latent, device=device) * truncation, condition).float()
 
+    def surprise(self, real: Tensor, condition: Tensor | None = None) -> Tensor | None:
+        """Minus the log-likelihood [n] of samples [n, *shape]; None where the game does not know it."""
+        return None
+
     def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Wished:
         """`count` samples that meet a wish, as frequent as among all samples that meet it.
 
