@@ -72,6 +72,7 @@ class Sight:
         *,
         ordered: float | None = None,
         ordered_train: float | None = None,
+        surprise: float | None = None,
     ) -> Look:
         """A look at features [n, d] of generated samples (n the same every time), asked for as `classes` [n]."""
         score = running_score(self.reference, generated)
@@ -93,6 +94,7 @@ class Sight:
             told_apart=self._told_apart(some),
             ordered=ordered,
             ordered_train=ordered_train,
+            surprise=surprise,
             nearer_train=self._nearer_train(some) if self.spared else None,
         )
 
