@@ -182,6 +182,14 @@ def test_made_up_long_integers_stay_inside_their_type():
     assert any("beyond 2^53" in warning for warning in result.warnings)
 
 
+def test_nanoseconds_are_cut_off_and_it_is_said():
+    frame = pandas.DataFrame({"x": pandas.to_datetime([1_000, 2_001] * 30, unit="ns"), "y": beside(60)})
+    assert any("finer than a microsecond" in warning for warning in opened(frame).warnings)
+    cut = frame.astype({"x": "datetime64[us]"}).astype({"x": "datetime64[ns]"})
+    assert not any("finer" in warning for warning in opened(cut).warnings)
+    assert back_again(frame)["x"].dtype == frame["x"].dtype
+
+
 def test_a_scale_in_its_order_keeps_it_and_a_country_called_na_stays_one():
     sizes = pandas.Categorical(["low", "high", "mid"] * 20, ["low", "mid", "high"], ordered=True)
     frame = pandas.DataFrame({"size": sizes, "country": ["NA", "AT", None] * 20, "sure": [True, None, False] * 20})
@@ -260,6 +268,30 @@ def test_times_and_durations_are_found_and_said(tmp_path, items, meaning, said):
     before, after, result = written_again(tmp_path, {"x": rows, "y": beside(60)})
     assert after == before and result.domain.forms[0].meaning == meaning
     assert any(said in line for line in result.found)
+
+
+def test_numbers_beside_words_stay_numbers_and_the_words_come_back(tmp_path):
+    random = np.random.default_rng(0)
+    numbers = [f"{number:.1f}" for number in random.normal(50, 9, 900)]
+    x = [word for trio in zip(numbers, numbers, ["unknown", "NA", "refused"] * 300, strict=True) for word in trio]
+    before, after, result = written_again(tmp_path, {"x": x, "y": beside(len(x))})
+    assert after == before
+    (column, _) = result.domain.columns
+    assert column.kind == "mixed" and column.choice_width == 4 and set(column.words) == {"unknown", "refused"}
+    assert any("decimals" in line and "or 'unknown' or 'refused'" in line for line in result.found)
+
+
+def test_a_word_of_few_rows_among_numbers_is_read_as_missing_and_not_kept(tmp_path):
+    x = [str(number) for number in np.random.default_rng(0).integers(0, 10**6, 1_000)] + ["see note of Dr. Who"]
+    _, after, result = written_again(tmp_path, {"x": x, "y": beside(1_001)}, least=5)
+    assert "Dr. Who" not in json.dumps(result.domain.state()) and after[-1][0] == ""
+    assert any("1 other words of few rows read as missing" in line for line in result.found)
+
+
+def test_words_that_outweigh_the_numbers_are_a_category(tmp_path):
+    x = [*map(str, range(40)), *["a", "b", "c"] * 30]
+    _, _, result = written_again(tmp_path, {"x": x, "y": beside(len(x))})
+    assert result.domain.columns[0].kind == "choice"
 
 
 def test_a_time_can_be_said_to_be_a_duration_and_what_does_not_fit_becomes_missing(tmp_path):

@@ -15,6 +15,7 @@ from gannet.domains.table_choice import Choice, frequencies
 from gannet.domains.table_column import Column, Encoded, spell_one
 from gannet.domains.table_column import from_json as field_from_json
 from gannet.domains.table_identifiers import Identifier, looks_like_identifier
+from gannet.domains.table_mixed import Mixed
 from gannet.domains.table_number import Asked, Number
 from gannet.domains.table_private_columns import PrivateChoice, PrivateNumber
 from gannet.domains.table_stretches import pooled_cuts
@@ -31,7 +32,7 @@ ENOUGH_LEARNED = 0.5
 
 def from_json(data: dict[str, Any]) -> Column:
     """The inverse of `Column.to_json`."""
-    leaves = (Number, Choice, Constant, Identifier, Withheld, Asked, PrivateNumber, PrivateChoice)
+    leaves = (Number, Mixed, Choice, Constant, Identifier, Withheld, Asked, PrivateNumber, PrivateChoice)
     kinds: dict[str, type[Column]] = {leaf.kind: leaf for leaf in leaves}
     values: dict[str, Any] = {key: field_from_json(value) for key, value in data.items() if key != "kind"}
     if "rare_counts" in values:
@@ -124,6 +125,10 @@ def fit(form: Form, values: Values, *, wanted: str | None = None, mixed: bool = 
         return Constant(form.name, levels[0])
     if present < least and form.meaning != "boolean":
         return Withheld(form.name, f"only {present} of its values are there", isinstance(values, Numbers))
+    if wanted is None and isinstance(values, Texts) and form.categories is None and not form.digits:
+        both = Mixed.fit(form.name, values, least=least)
+        if both is not None:
+            return both
     if wanted is None and isinstance(values, Texts) and _is_free_text(levels, present):
         return Withheld(form.name, f"free text ({distinct:,} different)")
     if wanted is None and not mixed and looks_like_identifier(form, values, distinct, present):

@@ -85,7 +85,7 @@ def from_json(value: Any) -> Any:
     """A field of a column from JSON: lists are tuples, and infinite numbers are spelled."""
     if isinstance(value, list):
         return tuple(from_json(item) for item in value)
-    return float(value["float"]) if isinstance(value, dict) else value
+    return float(value["float"]) if isinstance(value, dict) and set(value) == {"float"} else value
 
 
 # ---------------------------------------------------------------------------------------------------------- words

@@ -6,6 +6,7 @@ quantile function. `Number.fit(name, values)`; `decode(encode(x)) ~ x`, exactly 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -55,16 +56,17 @@ class Number(Column):
     """Where in [-1, 1] one of `values` ends and the next begins."""
 
     @classmethod
-    def fit(cls, name: str, values: Numbers, *, least: int = 1) -> Number:
+    def fit(cls, name: str, values: Numbers, *, least: int = 1, apart: Sequence[float] = ()) -> Number:
         """Point masses, rounding, and distinct values or quantiles of a column that holds at least one value.
 
         The smallest and the largest value kept stand for `least` rows or more; so do those between them, unless they
-        are most of the column's steps.
+        are most of the column's steps. Values of `apart` are levels in any case, and tell nothing of the others.
         """
         present = values.array[~values.missing]
         distinct, counts = np.unique(present, return_counts=True)
-        heavy = (counts >= MASS * len(present)) | np.isinf(distinct)
-        finite = distinct[np.isfinite(distinct)]
+        own = np.isin(distinct, np.array(apart, dtype=np.float64))
+        heavy = (counts >= MASS * len(present)) | np.isinf(distinct) | own
+        finite = distinct[np.isfinite(distinct) & ~own]
         decimals = learn_decimals(finite)
         step = learn_step(finite, decimals)
         masses, missing = tuple(distinct[heavy].tolist()), bool(values.missing.any())

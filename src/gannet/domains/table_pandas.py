@@ -65,9 +65,9 @@ def _from_pandas(series: Any) -> Raw:
     if types.is_datetime64_any_dtype(series.dtype):
         timezone = None if series.dt.tz is None else str(series.dt.tz)
         plain = series if timezone is None else series.dt.tz_convert("UTC").dt.tz_localize(None)
-        return Raw(plain.to_numpy("datetime64[us]"), dtype, "date", timezone=timezone)
+        return Raw(plain.to_numpy("datetime64[us]"), dtype, "date", timezone=timezone, remark=_too_fine(plain))
     if types.is_timedelta64_dtype(series.dtype):
-        return Raw(series.to_numpy("timedelta64[us]"), dtype, "duration")
+        return Raw(series.to_numpy("timedelta64[us]"), dtype, "duration", remark=_too_fine(series))
     if types.is_integer_dtype(series.dtype) and len(series) and series.abs().max() > LARGEST_EXACT:
         return long_integers((None if item is None else int(item) for item in _or_none(series)), dtype)
     if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
@@ -78,6 +78,13 @@ def _from_pandas(series: Any) -> Raw:
     if series.dtype == object or dtype in ("string[pyarrow]", "large_string[pyarrow]"):
         return from_objects(series.tolist(), series.isna().to_numpy(), dtype)
     raise unsupported(str(series.name), dtype)
+
+
+def _too_fine(series: Any) -> str | None:
+    """A remark where moments or durations are finer than what is kept of them."""
+    moments = series.to_numpy()
+    finer = moments.dtype.str.endswith("[ns]") and (moments[~np.isnat(moments)].view(np.int64) % 1000).any()
+    return "finer than a microsecond: cut off there" if finer else None
 
 
 def _from_arrow_dtype(pandas: Any, series: Any) -> Raw:

@@ -364,12 +364,17 @@ def _forced(column: Texts, wanted: str, missing: str) -> Understood:
     return Understood(found.meaning, found.values, found.spelling, found.unit, remark)
 
 
+def is_number(level: str) -> bool:
+    """Whether a text is a finite number, written with a point and without leading zeros."""
+    return bool(_DECIMAL.fullmatch(level.strip() + "\n")) and bool(np.isfinite(float(level)))
+
+
 def _fits(level: str, wanted: str) -> bool:
     if wanted == "date":
         return any(_moments([level.strip()], date_format) is not None for date_format in DATE_FORMATS)
     if wanted in ("time", "duration"):
         return (time_of if wanted == "time" else duration_of)(level.strip()) is not None
-    return bool(_DECIMAL.fullmatch(level.strip() + "\n")) and np.isfinite(float(level))
+    return is_number(level)
 
 
 def _mixed_remark(column: Texts) -> str | None:
@@ -379,7 +384,7 @@ def _mixed_remark(column: Texts) -> str | None:
     if not 0.5 <= share < 1:
         return None
     other = column.levels[int(np.where(numeric, -1, counts).argmax())]
-    return f"numbers mixed with text such as {other!r}: kept as categories"
+    return f"numbers mixed with text such as {other!r}"
 
 
 # -------------------------------------------------------------------------------------------- meaning -> text
