@@ -290,6 +290,20 @@ def test_what_needs_no_learning_takes_no_features():
         assert column.kind == "constant", name
 
 
+def test_rare_keys_are_seen_as_others_that_tell_the_same():
+    random = np.random.default_rng(0)
+    # Two hundred cities of state 1 in one row each, and four large ones of two states.
+    city = np.where(np.arange(1000) < 200, np.arange(1000), 200 + random.integers(0, 4, 1000))
+    state = np.where(city < 200, 1, (city - 200) // 2)
+    columns = {"city": labels(city, [f"c{code}" for code in range(204)]), "state": labels(state, ["0", "1"])}
+    forms = {name: text_form(name) for name in columns}
+    constraints = restored(fitted(columns, forms, ["city -> state"], fewest=5).constraints)
+    hidden = constraints.hide(columns)
+    assert set(hidden["city"].objects()) == {"c200", "c201", "c202", "c203"}
+    back = constraints.show(dict(columns) | hidden, np.random.default_rng(0))
+    assert (back["state"].objects() == columns["state"].objects()).all()
+
+
 def test_differences_of_decimals_carry_no_noise():
     low = np.array([999.98, 0.1, 1234.56] * 40)
     columns = {"low": numbers(low), "high": numbers(np.round(low + 0.15, 2))}

@@ -256,6 +256,8 @@ class Depends(Constraint):
     target: str
     entries: tuple[tuple[tuple[Item, ...], Item], ...] = ()
     """Combination of the keys -> value of the target."""
+    times: tuple[int, ...] = ()
+    """In how many rows each key was seen."""
     commonest: Item = None
     """The target's commonest value, for keys too rare to be kept."""
     as_text: bool = True
@@ -282,17 +284,17 @@ class Depends(Constraint):
             if code not in best or (value > 0, often) > (best[code][1] > 0, best[code][0]):
                 best[code] = (often, value)
         often = np.bincount(codes, minlength=len(keys))
-        entries = tuple(
-            (key, items[best[code][1]])
-            for code, key in enumerate(keys)
-            if often[code] >= fewest and (None not in key or rivals[code] == 1)
-        )
+        kept = [
+            code for code, key in enumerate(keys) if often[code] >= fewest and (None not in key or rivals[code] == 1)
+        ]
+        entries = tuple((keys[code], items[best[code][1]]) for code in kept)
         if not entries:
             raise GannetError(f"constraint {self.rule!r}: no key stands in {fewest:,} rows or more; lower fewest")
         seen = np.bincount(target, minlength=len(items))
         commonest = items[1 + int(seen[1:].argmax())] if len(items) > 1 else None
         as_text = isinstance(table[self.target], Texts)
-        return replace(self, entries=entries, commonest=commonest, as_text=as_text)
+        times_kept = tuple(int(often[code]) for code in kept)
+        return replace(self, entries=entries, times=times_kept, commonest=commonest, as_text=as_text)
 
     def expected(self, table: Table) -> tuple[np.ndarray, list[Item]]:
         """What the keys say: codes int64 [n] into the items; -1 where the keys have no say."""

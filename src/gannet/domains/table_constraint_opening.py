@@ -88,7 +88,8 @@ def hidden_columns(
 ) -> list[Column]:
     """The encoders, those of hidden columns learned from what the game sees in their place."""
     hidden = constraints.hide({column.name: content for column, content in zip(columns, values, strict=True)})
-    return [_encoder(hidden[column.name], column, least) if column.name in hidden else column for column in columns]
+    other = constraints.words()
+    return [_encoder(hidden[column.name], column, least) if column.name in other else column for column in columns]
 
 
 def _encoder(values: Values, column: Column, least: int) -> Column:

@@ -198,7 +198,7 @@ def _steps_of(name: str, draft: Plan, done: set[str]) -> list[Step]:
         rule = draft.computed[name]
         steps.append(Computed(name, draft.grids[name], rule, _fills(rule.columns, draft)))
     elif name in draft.looked_up:
-        steps.append(Lookup(draft.looked_up[name]))
+        steps.append(Lookup(draft.looked_up[name], stand_ins=_may_stand_in(name, draft)))
     elif name in draft.merged and not done & set(draft.merged[name].columns):
         steps.append(Merged(draft.merged[name]))
     elif name in draft.bounded:
@@ -208,6 +208,13 @@ def _steps_of(name: str, draft: Plan, done: set[str]) -> list[Step]:
     elif name in draft.chosen:
         steps.append(Chosen(name, name in draft.texts, draft.chosen[name]))
     return steps
+
+
+def _may_stand_in(name: str, draft: Plan) -> bool:
+    """Whether the key of a look-up is the game's own column, and this the first look-up by it."""
+    (key, *more) = draft.looked_up[name].keys
+    first = next(each for each, rule in draft.looked_up.items() if rule.keys[0] == key)
+    return not more and first == name and key not in draft.asked and not draft.owned(key)
 
 
 def _fills(names: Iterable[str], draft: Plan) -> dict[str, float]:

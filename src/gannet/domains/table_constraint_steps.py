@@ -10,6 +10,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 import numpy as np
 
@@ -132,10 +133,14 @@ def _cleaned(apart: np.ndarray, column: str, rules: Sequence[Numeric], grid: Gri
 
 
 class Lookup(Step):
-    """A column that its keys tell; the game sees whether it is missing, and its value where a key is."""
+    """A column that its keys tell; the game sees whether it is missing, and its value where a key is.
 
-    def __init__(self, rule: Depends) -> None:
-        self.rule, self.column = rule, rule.target
+    With `stand_ins`, a key too rare to be kept is seen as one that tells the same, so that the told column keeps its
+    shares.
+    """
+
+    def __init__(self, rule: Depends, *, stand_ins: bool = False) -> None:
+        self.rule, self.column, self.stand_ins = rule, rule.target, stand_ins
         self.columns, self.sources = (rule.target,), rule.keys
 
     def hide(self, table: Table) -> dict[str, Values]:
@@ -146,7 +151,33 @@ class Lookup(Step):
         # Missing where the keys would say nothing else is told by the keys alone.
         gone = (target == 0) & (expected != 0)
         levels = [AS_TOLD, *(json.dumps(item) for item in items[1:])]
-        return {self.column: Texts(np.where(gone, -1, codes).astype(np.int64), levels)}
+        hidden: dict[str, Values] = {self.column: Texts(np.where(gone, -1, codes).astype(np.int64), levels)}
+        keys = table[self.rule.keys[0]]
+        rare = (expected < 0) & (target > 0) & ~keys.missing
+        if self.stand_ins and rare.any() and isinstance(keys, Texts):
+            hidden[self.rule.keys[0]] = self._stand_ins(keys, [items[code] for code in target], np.flatnonzero(rare))
+        return hidden
+
+    def _stand_ins(self, keys: Texts, told: Sequence[Item], rows: np.ndarray) -> Texts:
+        """The keys, each rare one replaced by a kept one that tells the same: always the same one, as often as seen."""
+        kept: dict[Item, list[tuple[str, int]]] = {}
+        for (key, value), times in zip(self.rule.entries, self.rule.times, strict=True):
+            if value is not None and key[0] is not None:
+                kept.setdefault(value, []).append((str(key[0]), times))
+        levels = list(keys.levels)
+        places = {level: place for place, level in enumerate(levels)}
+        codes = keys.codes.copy()
+        for row in rows:
+            like = kept.get(told[row])
+            if like is not None:
+                share = crc32(levels[codes[row]].encode("utf-8", "surrogatepass")) / 2**32
+                sums = np.cumsum([times for _, times in like])
+                chosen = like[int(np.searchsorted(sums, share * sums[-1], side="right"))][0]
+                if chosen not in places:
+                    places[chosen] = len(levels)
+                    levels.append(chosen)
+                codes[row] = places[chosen]
+        return Texts(codes, levels)
 
     def show(self, table: dict[str, Values], random: np.random.Generator) -> None:
         inner = _texts(table[self.column])
