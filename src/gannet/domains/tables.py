@@ -151,7 +151,7 @@ class Tables(Domain):
         warnings = read.warnings + _remarked(remarks) + held.warnings
         opened = domain._opened(data, values, least, seed, warnings, copies=count - _distinct_rows(values))
         fingerprint = _fingerprint(forms, values, held.constraints)
-        opened = replace(opened, fingerprint=fingerprint, found=opened.found + held.found)
+        opened = replace(opened, fingerprint=fingerprint, kept=held.kept, found=opened.found + held.found)
         return opened if options.parity is None else _evened(opened, parity_of(options.parity, forms, values), seed)
 
     @classmethod
@@ -430,6 +430,20 @@ class Tables(Domain):
         values = distinct(self.constraints, self.names, self._decode(samples, condition), strict=False)
         decoded = self.shell.build(self.forms, values)
         return decoded if kind_of(decoded) == "pandas" else None
+
+    def rows(self, source: Any, options: Tables.Options) -> Any:
+        if stream_of(source) is not None:
+            return None
+        read = read_source(source, options.encoding)
+        found = dict(zip(read.names, read.columns, strict=True))
+        lost = [form.name for form in self.forms if form.name not in found]
+        if lost:
+            raise GannetError(f"{title(source)} lacks the column {lost[0]!r}; {did_you_mean(lost[0], read.names)}")
+        kinds = {form.name: "category" if form.meaning == "text" else form.meaning for form in self.forms}
+        settled = [settle(form.name, found[form.name], kinds, read.shell is None) for form in self.forms]
+        shell = read.shell.select([read.names.index(name) for name in kinds]) if read.shell else PandasShell([*kinds])
+        built = shell.build([form for form, _, _ in settled], [values for _, values, _ in settled])
+        return built if kind_of(built) == "pandas" else None
 
     def conditions(self, decoded: Any) -> Tensor | None:
         """The condition vectors [n, width] of a table's rows; None where nothing can be asked for."""
