@@ -289,9 +289,10 @@ class Engine:
         self.score = look.score if math.isfinite(look.score) else None
         # The average may still improve while the weights are already spoilt: those are no good to return to.
         sound = self.score is not None and self.bad_in_a_row == 0
-        best = sound and (self.best_rank is None or look.rank < self.best_rank)
+        best = sound and (self.best_rank is None or look.rank < self.best_rank + look.slack(self.best_rank))
         if best:
-            self.best_score, self.best_rank = self.score, look.rank
+            self.best_score = self.score
+            self.best_rank = look.rank if self.best_rank is None else min(look.rank, self.best_rank)
         if self.run is not None:
             told = {key: value for key, value in asdict(look).items() if value not in (None, {})}
             self.run.log({"event": "score", "seen": self.seen, "best": best, **told, "score": self.score})

@@ -15,6 +15,11 @@ Action = Literal["note", "soften", "restore", "overrule", "thaw", "roll back", "
 `thaw` gives a player that no longer moves a new optimiser; `begin anew` replaces the networks by freshly drawn ones."""
 
 
+SLACK = 0.01
+"""Surprise beyond the least, as a share of it, at which a later model is still the better one: the surprise of unseen
+samples soon rises by overconfidence in what is noise, while what hangs together still becomes sharper."""
+
+
 @dataclass(frozen=True)
 class Pulse:
     """A cheap reading, a few hundred times in a run."""
@@ -68,6 +73,10 @@ class Look:
     def rank(self) -> float:
         """What the best model of a run is told by; lower is better."""
         return self.score if self.surprise is None else self.surprise
+
+    def slack(self, best: float) -> float:
+        """How far above the best rank a later model still counts as the best."""
+        return 0.0 if self.surprise is None else SLACK * abs(best)
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,8 @@ def test_heads_of_any_width_give_what_single_heads_would() -> None:
     plain = [torch.addmm(bias, groups[:, t], weight).log_softmax(1) for t, (weight, bias) in enumerate(heads.plain())]
     single = [lines.gather(1, values[:, t : t + 1])[:, 0] for t, lines in enumerate(plain)]
     assert [lines.shape[1] for lines in plain] == sizes
+    for token in range(5):
+        assert torch.allclose(heads.logits(token, groups[:, token]).log_softmax(1), plain[token], atol=1e-5)
     assert torch.allclose(heads(groups, values), torch.stack(single, 1), atol=1e-5)
 
 

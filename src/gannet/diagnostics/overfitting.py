@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from gannet.diagnostics.finding import Finding, Streak, Watch
-from gannet.watch import Look
+from gannet.watch import SLACK, Look
 
 GAP = 0.2
 """Pairs ordered rightly on training samples beyond those on held-out ones: knowledge that does not carry over."""
@@ -16,8 +16,8 @@ COPIES = 0.65
 """Share of samples nearer to training than to as many held-out samples; a half is right."""
 
 
-LASTING, WORTH = 6, 0.003
-"""Looks since the best likelihood of unseen samples, and the share of it that must have been lost, to end a run."""
+LASTING = 4
+"""Looks at which unseen samples have been less likely than they were, beyond the slack, after which a run ends."""
 EARLY = 0.25
 """Share of a run within which samples may still lie far from all data, where the nearer side means nothing."""
 
@@ -49,15 +49,16 @@ class OverfittingWatch(Watch):
 
     @property
     def by_heart(self) -> str | None:
-        """Why to end: unseen samples have become less likely at every look since the best one, for some looks."""
+        """Why to end: for some looks unseen samples have been less likely than they were. None while they have not."""
         if not self.surprises:
             return None
         best = min(self.surprises)
-        since = len(self.surprises) - 1 - self.surprises.index(best)
-        if since < LASTING or self.surprises[-1] - best < WORTH * abs(best):
+        bound = best + SLACK * abs(best)
+        since = next((at for at, surprise in enumerate(reversed(self.surprises)) if surprise <= bound), 0)
+        if since < LASTING:
             return None
         return (
-            f"for {since} looks unseen samples have become less likely ({self.surprises[-1]:.4g} nats after "
+            f"for {since} looks unseen samples have been less likely than before ({self.surprises[-1]:.4g} nats after "
             f"{best:.4g}): what is learned since is the training samples by heart"
         )
 

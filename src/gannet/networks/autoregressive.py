@@ -248,6 +248,12 @@ class Heads(nn.Module):
         order = [token for tokens in self.blocks for token in tokens]
         return torch.cat(lines)[sorted(range(len(order)), key=order.__getitem__)].T
 
+    def logits(self, token: int, group: Tensor) -> Tensor:
+        """Logits [n, levels] of one token, from its units [n, units]."""
+        (at, row), size = self.places[token], self.sizes[token]
+        weight = torch.addmm(self.free[at][row], self.slow[at][row], getattr(self, f"basis_{at}")[row])
+        return torch.addmm(self.biases[at][row, :size], group, weight[:, :size])
+
     def plain(self) -> list[tuple[Tensor, Tensor]]:
         """Each token's own weights [units, levels] and bias [levels], for writing."""
         blocks = [self.weights(at) for at in range(len(self.blocks))]

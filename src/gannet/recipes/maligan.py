@@ -38,7 +38,7 @@ CANDIDATES = 4
 class MaliGAN(Recipe):
     """The default for tables: learns by likelihood, then by the game; answers any condition and fills gaps."""
 
-    batch_size: int = 128
+    batch_size: int = 64
     """Real rows a step shows to each player."""
     latent: int = 64
     """Width of the noise; follows from the columns, whatever is given."""
@@ -50,7 +50,7 @@ class MaliGAN(Recipe):
     """Adam's decay of the mean gradient."""
     beta2: float = 0.99
     """Adam's decay of the squared gradient."""
-    dropout: float = 0.3
+    dropout: float = 0.5
     """Share of the generator's units left out at every step of likelihood."""
     warm_up: float = 0.9
     """Share of the run in which the generator learns by likelihood alone."""
