@@ -128,8 +128,10 @@ def plain_line(progress: Progress) -> str:
     return " | ".join(parts)
 
 
-def balance_in_words(balance: float) -> str:
+def balance_in_words(balance: float | None) -> str:
     """The share of pairs the discriminator orders rightly, judged: 1/2 is a coin's toss, 1 is never fooled."""
+    if balance is None:
+        return "the discriminator does not play yet"
     if not math.isfinite(balance):
         return "not known yet"
     bounds = {
@@ -142,8 +144,8 @@ def balance_in_words(balance: float) -> str:
     return f"{words} {balance:.2f}"
 
 
-def _mood(balance: float) -> str:
-    return "green" if 0.45 <= balance < 0.85 else "yellow"
+def _mood(balance: float | None) -> str:
+    return "green" if balance is None or 0.45 <= balance < 0.85 else "yellow"
 
 
 def terms_in_words(terms: Mapping[str, float]) -> str:

@@ -48,7 +48,7 @@ class Progress:
     seconds_left: float
     terms: dict[str, dict[str, float]]
     """Player -> name of a loss term -> its latest value."""
-    balance: float
+    balance: float | None
     """Share of pairs the discriminator orders rightly: 1/2 cannot tell, 1 always."""
     score: float | None
     """The running sample score; lower is better."""
@@ -402,7 +402,7 @@ class Engine:
             terms={
                 player: {name: float(value) for name, value in terms.items()} for player, terms in self.terms.items()
             },
-            balance=self._balance(),
+            balance=self._balance() if self.recipe.judges else None,
             score=self.score,
             best_score=self.best_score,
             look=self.last_look,

@@ -69,6 +69,8 @@ class Examination:
     def _judged(self, samples: Tensor) -> dict[str, float]:
         """How the discriminator orders pairs of real (held-out, trained-on) and generated samples, un-augmented."""
         assert self.holdout is not None
+        if not self.recipe.judges:
+            return {}
         count = min(JUDGED, len(self.real[0]), len(self.holdout[0]))
         fake = self._logits(samples[:count], None if self.condition is None else self.condition[:count])
         held_out, trained_on = (self._logits(*_first(side, count)) for side in (self.holdout, self.real))

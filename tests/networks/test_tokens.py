@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from gannet.networks.tokens import MOST_LEAVES, MOST_SHORT, Tokens, edges_of
+from gannet.networks.tokens import MOST_LEAVES, MOST_SHORT, Retold, Tokens, edges_of
 from gannet.spec import Block, Range
 
 CUTS = tuple(np.linspace(-0.95, 0.9, 100).tolist())
@@ -69,3 +69,18 @@ def test_among_tells_whole_blocks() -> None:
     tokens = Tokens((Block("choice", 3), Block("numbers", 1)), 20_000)
     assert tokens.among(torch.tensor([True, True, True, False])) == [0]
     assert tokens.among(torch.tensor([False, False, False, True])) == [1, 2]
+
+
+def test_a_retold_discriminator_sees_the_leaf_and_not_the_place_in_it() -> None:
+    tokens = Tokens(BLOCKS, 20_000)
+
+    class Sum(torch.nn.Module):
+        def forward(self, samples: Tensor, condition: Tensor | None) -> Tensor:
+            return samples.sum(1)
+
+    retold = Retold(Sum(), tokens)
+    values = some_tokens(tokens, 100)
+    one, other = (tokens.write(values, torch.full((100, 2), place)) for place in (0.1, 0.9))
+    assert not torch.equal(one, other)
+    assert torch.equal(retold(one), retold(other))
+    assert not torch.equal(retold(one), retold(one.roll(1, 0)))

@@ -220,9 +220,7 @@ def maligan_loop(loop: Loop) -> None:
             descend(second, likelihood(generator.tokens.read(real), condition))
             continue
         real, condition = loop.real(0, step)
-        tokens = generator.tokens.read(real)
-        retold = generator.tokens.write(tokens, torch.rand(BATCH, len(generator.tokens.numbers)))
-        real_logits, fake_logits = loop.pair(retold, fake(condition), condition)
+        real_logits, fake_logits = loop.pair(real, fake(condition), condition)
         bce = nn.functional.binary_cross_entropy_with_logits
         descend(first, bce(real_logits, torch.ones(BATCH)), bce(fake_logits, torch.zeros(BATCH)))
 

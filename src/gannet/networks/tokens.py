@@ -169,6 +169,20 @@ class Tokens(nn.Module):
         return samples
 
 
+class Retold(nn.Module):
+    """A discriminator that is shown rows as their tokens tell them: it cannot tell rows by where in a leaf they lie."""
+
+    def __init__(self, discriminator: nn.Module, tokens: Tokens) -> None:
+        super().__init__()
+        self.discriminator, self.tokens = discriminator, tokens
+
+    def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Logits [n] of samples [n, features]; not differentiable by the samples."""
+        middle = samples.new_full((len(samples), len(self.tokens.numbers)), 0.5)
+        logits: Tensor = self.discriminator(self.tokens.write(self.tokens.read(samples), middle), condition)
+        return logits
+
+
 def edges_of(cuts: tuple[float, ...] | None, count: int) -> tuple[float, ...]:
     """The ends of a number's leaves, learned from `count` rows: its distinct values', or an even grid."""
     if cuts is not None and len(cuts) < MOST_LEAVES and count >= ROWS_PER_VALUE * (len(cuts) + 1):

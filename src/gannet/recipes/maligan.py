@@ -23,7 +23,7 @@ from gannet.losses import augmented_likelihood, binary_cross_entropy, negative_l
 from gannet.networks import default_pair
 from gannet.networks.autoregressive import RowGenerator, resampled
 from gannet.networks.gaps import features_of, filled_tokens
-from gannet.networks.tokens import Tokens
+from gannet.networks.tokens import Retold, Tokens
 from gannet.recipes.pieces import cosine
 from gannet.recipes.recipe import Pace, Recipe, Terms, Turn, Wished
 from gannet.spec import Spec, Wish
@@ -91,7 +91,7 @@ class MaliGAN(Recipe):
         _, discriminator = default_pair(spec, size=size, latent=1)
         generator = RowGenerator(spec, count=count, units=max(4, round(UNITS * size)), dropout=self.dropout)
         self.latent = generator.latent
-        return {"generator": generator, "judge": Judge(discriminator)}
+        return {"generator": generator, "judge": Judge(Retold(discriminator, Tokens(spec.blocks or (), count)))}
 
     def pace(self, seen: int, total: int) -> Pace:
         rate = cosine(self.learning_rate, self.learning_rate * self.final_share, seen, total)
@@ -99,6 +99,10 @@ class MaliGAN(Recipe):
 
     def optimiser(self, parameters: Iterable[nn.Parameter]) -> Optimizer:
         return Adam(parameters, lr=self.learning_rate, betas=(self.beta1, self.beta2), fused=True)
+
+    @property
+    def judges(self) -> bool:
+        return not self.warm
 
     def begin(self, seen: int, total: int) -> None:
         self.warm = seen < self.warm_up * total
@@ -154,13 +158,7 @@ class MaliGAN(Recipe):
             "likelihood": negative_log_likelihood(self.writer.log_likelihood(self.tokens.read(real), order, condition))
         }
 
-    def retold(self, real: Tensor) -> Tensor:
-        """Real rows as the generator would write them: the discriminator shall not tell rows by their spelling."""
-        values = self.tokens.read(real)
-        return self.tokens.write(values, torch.rand(len(real), len(self.tokens.numbers), device=real.device))
-
     def discriminator(self, real: Tensor, condition: Tensor | None) -> Terms:
-        real = self.retold(real)
         real_logits, fake_logits = self.judge.pair(real, self.generate(len(real), condition), condition)
         return {"real": binary_cross_entropy(real_logits, 1.0), "fake": binary_cross_entropy(fake_logits, 0.0)}
 

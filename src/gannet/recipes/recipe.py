@@ -161,6 +161,11 @@ class Recipe(ABC):
         self.networks = networks
 
     @property
+    def judges(self) -> bool:
+        """Whether the discriminator plays at this moment; while it does not, what it says means nothing."""
+        return True
+
+    @property
     def judge(self) -> Judge:
         """The discriminator behind its seam."""
         judge = self.networks["judge"]
