@@ -158,7 +158,7 @@ def prepare(
     folder = _found_again(request, out)
     if folder is None:
         capacity = knobs.parse_size(size) if size is not None else (1.0 if where == "cpu" else 2.0)
-        suited = recipe_class.suited(opened.domain.spec, capacity)
+        suited = recipe_class.suited(opened.domain.spec, capacity, len(opened.train))
         name = recipe or domain.default_recipe
         resolved = _resolve(recipe_class(**{**suited, **chosen}), name, opened, request, capacity, where)
     elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
