@@ -30,6 +30,8 @@ from gannet.spec import Spec, Wish
 
 UNITS = 16
 """Units a token of a generator of size 1."""
+MOST_DROPOUT, FEW_ROWS, MANY_ROWS = 0.5, 5_000, 10_000
+"""Dropout of up to so many rows, beyond which it falls in inverse proportion; rows that bear larger batches."""
 CANDIDATES = 4
 """Beginnings of rows among which those that meet a wish are chosen, for each row wanted."""
 
@@ -39,7 +41,7 @@ class MaliGAN(Recipe):
     """The default for tables: learns by likelihood, then by the game; answers any condition and fills gaps."""
 
     batch_size: int = 64
-    """Real rows a step shows to each player."""
+    """Real rows a step shows to each player (128 suit many rows)."""
     latent: int = 64
     """Width of the noise; follows from the columns, whatever is given."""
     learning_rate: float = 2e-3
@@ -51,7 +53,7 @@ class MaliGAN(Recipe):
     beta2: float = 0.99
     """Adam's decay of the squared gradient."""
     dropout: float = 0.5
-    """Share of the generator's units left out at every step of likelihood."""
+    """Share of the generator's units left out at every step of likelihood (half for few rows, less for many)."""
     warm_up: float = 0.9
     """Share of the run in which the generator learns by likelihood alone."""
     weight: float = 1.0
@@ -77,6 +79,12 @@ class MaliGAN(Recipe):
         if self.warm:
             return (Turn("discriminator", "discriminator", times=0), Turn("generator", "likelihood"))
         return (Turn("discriminator", "discriminator"), Turn("generator", "game"))
+
+    @classmethod
+    def suited(cls, spec: Spec, size: float, count: int) -> dict[str, Any]:
+        # Few rows are soon known by heart; of many, single columns come out right only with little left out.
+        dropout = round(min(MOST_DROPOUT, MOST_DROPOUT * FEW_ROWS / max(count, 1)), 3)
+        return {"dropout": dropout, "batch_size": 64 if count < MANY_ROWS else 128}
 
     def check(self, spec: Spec) -> None:
         super().check(spec)

@@ -80,7 +80,7 @@ class R3GAN(Recipe):
         return (Turn("discriminator", "discriminator"), Turn("generator", "generator"))
 
     @classmethod
-    def suited(cls, spec: Spec, size: float) -> dict[str, Any]:
+    def suited(cls, spec: Spec, size: float, count: int) -> dict[str, Any]:
         if spec.kind == "points":
             # Few coordinates carry sharp detail: small noise, large steps, and a sharper discriminator at the end.
             return {
@@ -105,7 +105,7 @@ class R3GAN(Recipe):
         )
         widest = max(min(weight.shape[:2]) for weight in networks["judge"].parameters() if weight.dim() > 1)
         self.usual_rate = min(2e-4 * 768 / widest, 2e-3)
-        self.suited_rate = self.suited(spec, size).get("learning_rate")
+        self.suited_rate = self.suited(spec, size, count).get("learning_rate")
         self.resolved_rate = self.learning_rate or self.usual_rate
         return {**networks, "penalty": PenaltyWeight()}
 

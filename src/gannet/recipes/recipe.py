@@ -106,8 +106,11 @@ class Recipe(ABC):
         """The order of play within a step."""
 
     @classmethod
-    def suited(cls, spec: Spec, size: float) -> dict[str, Any]:
-        """Settings that suit this data and size better than the defaults; the user's own wishes go before them."""
+    def suited(cls, spec: Spec, size: float, count: int) -> dict[str, Any]:
+        """Settings that suit this data, its number of samples and the size better than the defaults.
+
+        The user's own wishes go before them.
+        """
         return {}
 
     @abstractmethod
