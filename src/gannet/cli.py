@@ -39,6 +39,7 @@ Gannet trains a generative adversarial network on your own data.
   gannet train people.csv --time 10m      a table, for ten minutes
   gannet train digits                     an embedded set, to see how it goes
   gannet sample runs/photos-1 -n 64       new pictures from a trained run
+  gannet fill runs/people-1 gaps.csv      missing cells of rows, completed
   gannet evaluate runs/photos-1           real? varied? new? private? fair? useful?
 
   gannet inspect photos/                  what would be trained on, and how
@@ -302,7 +303,11 @@ def sample(
     count: Annotated[str, typer.Option("-n", "--count", metavar="N", help="How many.")] = "64",
     seed: Seed = "0",
     where: Annotated[
-        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Ask for a label or a column's value; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="A label, or values of any column: age=25..40, city=Oslo|Bergen, job=(missing); repeatable.",
+        ),
     ] = None,
     balance: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="Every class of this column equally often.")
@@ -339,6 +344,36 @@ def sample(
     written = trained.write(drawn, target)
     place = written[0] if len(written) == 1 else target
     print(f"drew {number:,} samples: {place}")
+
+
+@app.command(cls=Verb)
+def fill(
+    run: RunPath,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A file of rows with gaps.")],
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Where to write. [default: filled-SOURCE in this folder]")
+    ] = None,
+    draws: Annotated[
+        str, typer.Option(metavar="K", help="Several completions, to FILE-1, FILE-2, ... (multiple imputation).")
+    ] = "1",
+    seed: Seed = "0",
+    checkpoint: Annotated[str, typer.Option(metavar="best|newest", help="Which weights to use.")] = "best",
+) -> None:
+    """Complete the rows of a file: missing cells drawn together given what is known; all else stays as it is."""
+    folder, number, chosen = _run_folder(run), parse_count(draws, "--draws"), _seed(seed)
+    weights = coerce(Literal["best", "newest"], checkpoint, "--checkpoint")
+    if not Path(source).is_file():
+        raise GannetError(f"{source}: no such file")
+    target = Path(out) if out is not None else Path(f"filled-{Path(source).name}")
+    if target.resolve() == Path(source).resolve():
+        raise GannetError(f"--out {target}: the file with the gaps would be overwritten; give another name")
+    from gannet import api
+    from gannet.filling import fill_file, numbered
+
+    targets = numbered(target, number)
+    for note in fill_file(api.load(folder, checkpoint=weights), Path(source), targets, seed=chosen):
+        print(f"note: {note}")
+    print(f"filled {source}: {', '.join(map(str, targets[:3]))}{', ...' if number > 3 else ''}")
 
 
 @app.command(cls=Verb)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gannet.domains import table_files as files
+from gannet.domains.table_excel import read_excel
 from gannet.domains.table_frames import kind_of, take
 from gannet.domains.table_gaps import encoded_gaps, never_missing, read_gaps
 from gannet.domains.table_pandas import PandasShell
@@ -54,7 +55,7 @@ def fill_file(model: Model, source: Path, outs: Sequence[Path], *, seed: int = 0
         for frame, path in zip(frames, targets, strict=True):
             _write_frame(frame, path)
         return notes
-    read = read_source(source)
+    read = read_source(source, model.settings["request"]["settings"].get("encoding"))
     filler = Filler(model, read.names, read.columns, from_text=True)
     for number, path in enumerate(targets):
         _write_texts(read, filler.draw(mixed_seed(seed, "draw", number)), path)
@@ -176,9 +177,21 @@ def _put(values: Values, rows: np.ndarray, new: Values) -> Values:
 # ---------------------------------------------------------------------------------------------------- files
 
 
+def numbered(out: Path, count: int) -> list[Path]:
+    """The path, or for several completions path-1, path-2, ... before the ending."""
+    out = files.target(out)
+    suffix = files.suffix_of(out)
+    stem = out.name[: len(out.name) - len(suffix)]
+    return (
+        [out]
+        if count == 1
+        else [out.with_name(f"{stem}-{number + 1}{out.name[len(stem) :]}") for number in range(count)]
+    )
+
+
 def _frame_of(source: Path) -> Any:
     """A file that is no delimited text, as a pandas frame with all its columns as they are."""
-    return files.read_parquet(source)
+    return read_excel(source)[0] if files.suffix_of(source) == ".xlsx" else files.read_parquet(source)
 
 
 def _write_texts(read: Read, patches: dict[str, Patch], path: Path) -> None:

@@ -149,7 +149,8 @@ def _add(
 ) -> None:
     """Put a column's part of the wish where its features lie."""
     choice, number = layout.choices[place], layout.numbers[place]
-    if part.levels is not None and choice is not None and not all(weight == 1 for weight in part.levels):
+    # Where the number hangs on the choice, the choice is asked for even if all of it will do: it is written first.
+    if part.levels is not None and choice is not None and (part.when is not None or min(part.levels) < 1):
         levels[choice[0]] = part.levels
     if part.span is not None and number is not None:
         when = None if part.when is None or choice is None else (choice[0], part.when)

@@ -41,7 +41,7 @@ def filled_tokens(
     first, layers = generator.first, [layer for layer in generator.layers if isinstance(layer, nn.Linear)]
     embedded = (generator.embedded(values).view(*values.shape, EMBEDDING) * known[:, :, None]).flatten(1)
     given = None if generator.condition is None else generator.condition(condition)
-    active = _known_units(generator, embedded, known, given)
+    active, heads = _known_units(generator, embedded, known, given), generator.heads.plain()
     for token in range(values.shape[1]):
         rows = (~known[:, token]).nonzero()[:, 0]
         if not len(rows):
@@ -54,7 +54,8 @@ def filled_tokens(
         for units, layer in zip(active, layers, strict=True):
             units[rows, own] = gelu(hidden)
             hidden = hidden + torch.addmm(layer.bias[own], units[rows], layer.weight[own].T)
-        shares = generator.heads.logits(token, gelu(hidden)).softmax(1)
+        weight, bias = heads[token]
+        shares = torch.addmm(bias, gelu(hidden), weight).softmax(1)
         if token in limits:
             shares = shares * limits[token].of(values[rows])
         drawn = inverse_draw(shares, uniform[rows, token])
