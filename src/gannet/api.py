@@ -23,6 +23,9 @@ from gannet.domains import Opened, domain_for
 from gannet.engine import Progress
 from gannet.errors import GannetError
 from gannet.model import Model
+from gannet.privacy import Wanted
+from gannet.private_run import RECIPE as PRIVATE
+from gannet.private_run import Privacy, refuse, refuse_more
 from gannet.recipes import Recipe, recipe_named
 from gannet.run import RunFolder, unused_run_path
 from gannet.session import Outcome, Session, announce
@@ -44,12 +47,14 @@ def train(
     device: str = "auto",
     seed: int = 0,
     remedies: bool = True,
+    private: Any = None,
     report: Callable[[Progress], None] | None = None,
     **settings: Any,
 ) -> Model:
     """Train on `source` (a path, a built-in name, arrays, a data frame) and return the model.
 
-    The referee watches the game; with `remedies=False` it reports trouble and touches nothing.
+    The referee watches the game; with `remedies=False` it reports trouble and touches nothing. `private` trains a
+    table with differential privacy: an epsilon, or {"epsilon": 3, "delta": 1e-6}.
     `settings` are the recipe's and the domain's own (see `gannet list RECIPE`). Raises GannetError for anything
     that cannot be done as asked; Ctrl-C saves, and the same call goes on.
     """
@@ -63,6 +68,7 @@ def train(
         device=device,
         seed=seed,
         remedies=remedies,
+        private=private,
         settings=settings,
     )
     outcome = session.play(report)
@@ -95,6 +101,7 @@ def resume(
         device=device,
         seed=request["seed"],
         remedies=request.get("remedies", True),
+        private=request.get("private"),
         settings=request["settings"],
         allow_changed_data=allow_changed_data,
     )
@@ -133,6 +140,7 @@ def prepare(
     device: str = "auto",
     seed: int = 0,
     remedies: bool = True,
+    private: Any = None,
     settings: Mapping[str, Any] | None = None,
     command: str | None = None,
     allow_changed_data: bool = False,
@@ -142,8 +150,10 @@ def prepare(
         raise GannetError("give either a time or a number of samples, not both")
     seconds = None if time is None else knobs.parse_duration(time)
     count = None if samples is None else knobs.parse_count(samples)
-    domain = domain_for(source)
-    recipe_class = recipe_named(recipe or domain.default_recipe)
+    domain, wanted = domain_for(source), None if private is None else Wanted.parse(private)
+    refuse(domain, source, recipe, wanted, seconds)
+    name = recipe or (domain.default_recipe if wanted is None else PRIVATE)
+    recipe_class = recipe_named(name)
     chosen, options = knobs.apply([recipe_class, domain.Options], settings or {})
     where = chosen_device(device)
     request = {
@@ -153,14 +163,25 @@ def prepare(
         "seed": seed,
         "remedies": remedies,
         "settings": {key: value if _plain(value) else str(value) for key, value in (settings or {}).items()},
+        **({} if wanted is None else {"private": wanted.to_json()}),
     }
-    opened = domain.open(source, domain.Options(**options), seed=seed, cache=cache_folder())
-    folder = _found_again(request, out)
+    folder, read = _found_again(request, out), domain.Options(**options)
+    privacy: Privacy | None = None
+    if wanted is None:
+        opened = domain.open(source, read, seed=seed, cache=cache_folder())
+    elif folder is None:
+        asked = recipe_class(**chosen)
+        privacy, opened = Privacy.begin(source, read, asked, wanted, samples=count, seed=seed)
+        chosen |= {"batch_size": asked.batch_size, "steps": asked.steps}
+    else:
+        refuse_more(folder.settings, count, seconds, folder.path)
+        privacy, opened = Privacy.of(folder.settings, source, read, folder.path, training=True)
     if folder is None:
         capacity = knobs.parse_size(size) if size is not None else (1.0 if where == "cpu" else 2.0)
         suited = recipe_class.suited(opened.domain.spec, capacity, len(opened.train))
-        name = recipe or domain.default_recipe
         resolved = _resolve(recipe_class(**{**suited, **chosen}), name, opened, request, capacity, where)
+        if privacy is not None:
+            resolved |= {**privacy.to_json(), "total": privacy.plan.steps * chosen["batch_size"]}
     elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
         raise GannetError(
             f"{folder.path}: the data is not what this run was trained on; put the old data back, choose another "
@@ -168,8 +189,8 @@ def prepare(
         )
     else:
         resolved = {**folder.settings, "device": where}
-    session = Session(resolved, opened, folder=folder, command=command or _command())
-    session.set_budget(seconds=seconds, samples=count)
+    session = Session(resolved, opened, folder=folder, command=command or _command(), privacy=privacy)
+    session.set_budget(seconds=seconds, samples=count if privacy is None else None)
     if folder is not None:
         session.run_path = folder.path
     else:
@@ -216,10 +237,10 @@ def _found_again(request: dict[str, Any], out: str | Path | None) -> RunFolder |
         if not RunFolder.exists(path):
             return None
         folder = RunFolder.open(path)
-        for key, value in folder.settings["request"].items():
-            if value != request[key]:
+        for key, value in {"private": None, **folder.settings["request"]}.items():
+            if value != request.get(key):
                 raise GannetError(
-                    f"{path} holds a run with {key}={value}, this command says {key}={request[key]}; "
+                    f"{path} holds a run with {key}={value}, this command says {key}={request.get(key)}; "
                     "choose another --out, or repeat the first command to go on"
                 )
         return folder
@@ -281,7 +302,7 @@ def cache_folder() -> Path:
 def _stem(source: Any) -> str:
     if not isinstance(source, str | Path):
         return "array"
-    name = Path(str(source).removeprefix("toy:")).name.split(".")[0]
+    name = Path(str(source).removeprefix("toy:").removeprefix("series:")).name.split(".")[0]
     return name or Path(source).resolve().name or "run"
 
 

@@ -84,11 +84,34 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Course:
+    """How the channels of a series [channels, length] run: `blocks` groups them, attributes first."""
+
+    constants: int = 0
+    """Channels, the first ones, that keep one value over all steps: the attributes of a series."""
+    ends: tuple[float, ...] | None = None
+    """Where series end at different steps: ascending cuts between the lengths 1, 2, ..., length.
+
+    Channel 0 then tells the length: a series goes on at step t (from 0) where t = 0 or channel 0 is above cuts[t - 1].
+    Where it does not, all that changes from step to step is 0.
+    """
+
+    def to_json(self) -> dict[str, Any]:
+        return {"constants": self.constants, "ends": None if self.ends is None else list(self.ends)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Course:
+        """The inverse of `to_json`."""
+        return cls(data["constants"], None if data["ends"] is None else tuple(data["ends"]))
+
+
+@dataclass(frozen=True)
 class Spec:
     """The shape of the data, as every network sees it.
 
     `kind` is the domain's name ("images", "tables", "points"); `shape` is one sample without the batch axis,
-    channels first for pictures; `blocks` groups the features of a flat sample (None: all numbers).
+    channels first for pictures and series; `blocks` groups the features of a flat sample or the channels of a series
+    (None: all numbers); `course` is told of series alone.
     Values are scaled by the domain: pictures to [-1, 1], numbers to about unit size, choices one-hot.
     """
 
@@ -96,6 +119,7 @@ class Spec:
     shape: tuple[int, ...]
     condition: Condition | None = None
     blocks: tuple[Block, ...] | None = None
+    course: Course | None = None
 
     @property
     def features(self) -> int:
@@ -126,6 +150,7 @@ class Spec:
                 for field in self.condition.fields
             ],
             "blocks": None if self.blocks is None else [block.to_json() for block in self.blocks],
+            **({} if self.course is None else {"course": self.course.to_json()}),
         }
 
     @classmethod
@@ -144,4 +169,5 @@ class Spec:
                 )
             ),
             blocks=None if data["blocks"] is None else tuple(Block.from_json(block) for block in data["blocks"]),
+            course=Course.from_json(data["course"]) if "course" in data else None,
         )

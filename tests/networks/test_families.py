@@ -176,7 +176,7 @@ def test_a_family_refuses_data_it_cannot_take_and_says_what_to_do() -> None:
         (pictures(1, 8, 8), "mlp", "use networks=convnets or dcgan"),
         (rows(), "convnets", "use networks=mlp"),
         (rows(), "dcgan", "use networks=mlp"),
-        (Spec("series", (24, 6)), None, "24x6; choose a recipe that brings its own networks"),
+        (Spec("video", (8, 3, 6, 6)), None, "8x3x6x6; choose a recipe that brings its own networks"),
         (pictures(1, 8, 8), "convnet", "did you mean 'convnets'"),
     ]:
         with pytest.raises(GannetError, match=words):
@@ -187,7 +187,7 @@ def test_a_family_refuses_data_it_cannot_take_and_says_what_to_do() -> None:
 
 
 def test_families_are_named_with_a_line_each() -> None:
-    assert set(families()) == {"mlp", "convnets", "dcgan"}
+    assert set(families()) == {"mlp", "sequence", "convnets", "dcgan"}
     assert all(line and "\n" not in line for line in families().values())
 
 

@@ -1,4 +1,4 @@
-"""The networks for series: attributes stay, nothing moves after an end, categories are probabilities, penalties reach."""
+"""The networks for series: attributes stay, nothing moves after an end, choices are probabilities, penalties reach."""
 
 import pytest
 import torch

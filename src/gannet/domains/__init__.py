@@ -9,12 +9,13 @@ from typing import Any
 from gannet.domains.domain import Dataset, Domain, Opened
 from gannet.domains.images import Images
 from gannet.domains.points import DENSITIES, PREFIX, Points
+from gannet.domains.series import Series
 from gannet.domains.tables import Tables
 from gannet.errors import GannetError, did_you_mean
 
 __all__ = ["DOMAINS", "NOT_BUILT", "Dataset", "Domain", "Opened", "domain_for"]
 
-DOMAINS: dict[str, type[Domain]] = {"points": Points, "images": Images, "tables": Tables}
+DOMAINS: dict[str, type[Domain]] = {"points": Points, "series": Series, "images": Images, "tables": Tables}
 
 NOT_BUILT: dict[str, tuple[str, ...]] = {
     "audio": (".wav", ".flac", ".mp3", ".ogg"),
@@ -22,7 +23,6 @@ NOT_BUILT: dict[str, tuple[str, ...]] = {
     "text": (".txt", ".jsonl", ".txt.gz"),
     "video": (".mp4", ".avi", ".mov", ".mkv", ".webm"),
     "molecules": (".smi", ".sdf", ".smi.gz"),
-    "series": (".ts", ".ts.gz"),
 }
 """Kinds that are planned, by the endings of their files."""
 

@@ -16,6 +16,7 @@ from gannet.networks.convnets import convnet_pair
 from gannet.networks.dcgan import dcgan_pair
 from gannet.networks.layers import parameter_count
 from gannet.networks.mlp import mlp_pair
+from gannet.networks.sequence import sequence_pair
 from gannet.spec import Spec
 
 __all__ = ["default_pair", "families", "parameter_count"]
@@ -23,9 +24,11 @@ __all__ = ["default_pair", "families", "parameter_count"]
 _FAMILIES = {
     "mlp": "residual perceptrons for flat data: points and rows of a table",
     "convnets": "R3GAN-style residual convolutions for pictures of any size (Huang et al. 2024)",
+    "sequence": "residual perceptrons for series with attributes, lengths and categories (cf. Lin et al. 2020)",
     "dcgan": "strided convolutions with batch normalisation for pictures of any size (Radford et al. 2016)",
 }
-_AXES = {"mlp": 1, "convnets": 3, "dcgan": 3}
+_AXES = {"mlp": 1, "sequence": 2, "convnets": 3, "dcgan": 3}
+_DATA = {1: "flat data", 2: "series", 3: "pictures"}
 
 
 def families() -> dict[str, str]:
@@ -38,8 +41,8 @@ def default_pair(
 ) -> tuple[nn.Module, nn.Module]:
     """Generator and discriminator for data of this spec, freshly drawn from torch's global generator.
 
-    `family` None takes `mlp` for flat data and `convnets` for pictures. `normalise=False` leaves batch normalisation
-    out of a discriminator that has it, for games with a penalty on each sample's gradient.
+    `family` None takes `mlp` for flat data, `sequence` for series and `convnets` for pictures. `normalise=False` leaves
+    batch normalisation out of a discriminator that has it, for games with a penalty on each sample's gradient.
     Raises GannetError when the family is unknown or cannot take the data, or when `size` is not positive.
     """
     if not (isfinite(size) and size > 0):
@@ -50,18 +53,20 @@ def default_pair(
         raise GannetError(f"networks={name}: no such family of networks; {did_you_mean(name, _FAMILIES)}")
     if len(spec.shape) != _AXES[name] or spec.features == 0:
         raise GannetError(
-            f"networks={name}: takes {'pictures' if _AXES[name] == 3 else 'flat data'}, but {spec.kind} have the shape "
+            f"networks={name}: takes {_DATA[_AXES[name]]}, but {spec.kind} have the shape "
             f"{'x'.join(map(str, spec.shape))}; {_remedy(spec)}"
         )
     if name == "mlp":
         return mlp_pair(spec, size=size, latent=latent)
+    if name == "sequence":
+        return sequence_pair(spec, size=size, latent=latent)
     if name == "convnets":
         return convnet_pair(spec, size=size, latent=latent)
     return dcgan_pair(spec, size=size, latent=latent, normalise=normalise)
 
 
 def _suited(spec: Spec) -> str:
-    return "mlp" if len(spec.shape) == 1 else "convnets"
+    return {1: "mlp", 2: "sequence"}.get(len(spec.shape), "convnets")
 
 
 def _remedy(spec: Spec) -> str:
