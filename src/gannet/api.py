@@ -27,6 +27,7 @@ from gannet.privacy import Wanted
 from gannet.private_run import RECIPE as PRIVATE
 from gannet.private_run import Privacy, refuse, refuse_more
 from gannet.recipes import Recipe, recipe_named
+from gannet.recipes.private import Private
 from gannet.run import RunFolder, unused_run_path
 from gannet.session import Outcome, Session, announce
 
@@ -170,7 +171,7 @@ def prepare(
     if wanted is None:
         opened = domain.open(source, read, seed=seed, cache=cache_folder())
     elif folder is None:
-        asked = recipe_class(**chosen)
+        asked = Private(**chosen)
         privacy, opened = Privacy.begin(source, read, asked, wanted, samples=count, seed=seed)
         chosen |= {"batch_size": asked.batch_size, "steps": asked.steps}
     else:

@@ -20,6 +20,7 @@ from gannet.engine import Engine, Precision, Progress
 from gannet.examination import Examination
 from gannet.interruption import Interruption
 from gannet.model import Model, build_networks, recipe_of
+from gannet.private_run import Privacy
 from gannet.recipes import Recipe
 from gannet.run import RunFolder
 
@@ -49,8 +50,16 @@ class Session:
     run_path: Path
     """The run folder; made by `play` when it is not there yet."""
 
-    def __init__(self, settings: dict[str, Any], opened: Opened, *, folder: RunFolder | None, command: str) -> None:
-        self.settings, self.opened, self.folder = settings, opened, folder
+    def __init__(
+        self,
+        settings: dict[str, Any],
+        opened: Opened,
+        *,
+        folder: RunFolder | None,
+        command: str,
+        privacy: Privacy | None = None,
+    ) -> None:
+        self.settings, self.opened, self.folder, self.privacy = settings, opened, folder, privacy
         self.command, self.device = command, settings["device"]
         self.precision: Precision = settings["precision"]
         self.recipe: Recipe = recipe_of(settings)
@@ -88,6 +97,8 @@ class Session:
         """Train until the budget is spent or a signal asks to stop; either way everything is saved."""
         if self.folder is None:
             self.folder = RunFolder.create(self.run_path, self.settings, self.command)
+            if self.privacy is not None:
+                self.privacy.keep(self.run_path)
         with ExitStack() as stack:
             stack.enter_context(self.folder.hold())
             interruption = stack.enter_context(Interruption())
@@ -97,12 +108,16 @@ class Session:
             self._restore(engine)
             finished = engine.play(report, lambda: interruption.requested is not None)
             self.folder.update_settings(finished=finished)
+            if self.privacy is not None and finished:
+                self.privacy.forget(self.run_path)
         return self._outcome(engine, finished, interruption)
 
     def _engine(
         self, networks: dict[str, nn.Module], recipe: Recipe, folder: RunFolder | None, *, total: int
     ) -> Engine:
         seed = self.settings["seed"]
+        if self.privacy is not None:
+            return self._private_engine(self.privacy, networks, recipe, folder, total=total)
         examine = Examination(recipe, self.opened, folder, seed, self.device)
         watcher = None
         if folder is not None:
@@ -129,6 +144,21 @@ class Session:
             examine=examine,
             watcher=watcher,
             fresh=lambda attempt: build_networks(recipe, self.opened.domain.spec, self.settings, attempt),
+        )
+
+    def _private_engine(
+        self, privacy: Privacy, networks: dict[str, nn.Module], recipe: Recipe, folder: RunFolder | None, *, total: int
+    ) -> Engine:
+        """An engine without examinations, referee and held-out rows: they would look at real rows beside the budget."""
+        return Engine(
+            recipe,
+            networks,
+            self.opened.train,
+            total=total,
+            seed=self.settings["seed"],
+            device=self.device,
+            run=folder,
+            drawn=privacy.arm(recipe, networks),
         )
 
     def _trial(self) -> Engine:
@@ -181,6 +211,8 @@ def announce(session: Session, found: list[str]) -> list[str]:
     )
     lines = [f"found   {found[0]}", *(f"        {line}" for line in found[1:])]
     why = "as asked" if said["recipe"] else "the default: stable, covers every mode"
+    if session.privacy is not None:
+        why = "the one that learns by clipped and noisy gradients"
     lines.append(f"chose   recipe {settings['recipe']} ({why})")
     lines.append(f"        networks: {networks} (size {settings['size']:g}); batch {recipe.batch_size}")
     lines += [f"        {name}: {choice}" for name, choice in recipe.describe().items()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -68,8 +68,8 @@ class Learned:
 class _First:
     """What the first look told of a column."""
 
-    levels: list[str] | list[float]
-    """Those told, by falling count."""
+    levels: list[Any]
+    """Those told, texts or numbers, by falling count."""
     counts: np.ndarray
     missing: float
     """Rows without a value; 0 where they are too few to tell."""
@@ -135,7 +135,7 @@ def _first_look(
     """What may be known of each column; None for those that the user takes out of learning."""
     histograms: list[np.ndarray] = []
     places: list[dict[str, int] | None] = []
-    levels: list[list[str] | list[float]] = []
+    levels: list[list[Any]] = []
     for form, content in zip(forms, values, strict=True):
         if wanted.get(form.name) in ("id", "text"):
             places.append(None)
@@ -164,7 +164,7 @@ def _first_look(
     return found
 
 
-def _levels(form: Form, values: Values) -> tuple[list[str] | list[float], np.ndarray]:
+def _levels(form: Form, values: Values) -> tuple[list[Any], np.ndarray]:
     """The levels that stand in a column and their rows; of a boolean both, whether they stand there or not."""
     if isinstance(values, Texts):
         held = np.flatnonzero(values.counts)
@@ -185,7 +185,7 @@ def _digits(values: np.ndarray) -> np.ndarray:
 
 def _told(
     form: Form,
-    known: list[str] | list[float],
+    known: list[Any],
     noisy: Mapping[str, np.ndarray],
     least: float,
     deviation: float,
@@ -207,7 +207,7 @@ def _told(
         decimals = None if decimals == MOST_DIGITS else decimals
     if limits is None and "exponents" in noisy:
         limits = bounds(noisy["exponents"], deviation)
-    return _First([known[level] for level in told], counts[told], missing, max(count - missing, 1.0), limits, decimals)  # type: ignore[arg-type]
+    return _First([known[level] for level in told], counts[told], missing, max(count - missing, 1.0), limits, decimals)
 
 
 def _is_stepped(found: _First) -> bool:
@@ -235,7 +235,7 @@ def _choice(form: Form, found: _First) -> Learned:
         levels, counts = [levels[level] for level in order], counts[order]
     column = PrivateChoice(
         name=form.name,
-        levels=tuple(levels),  # type: ignore[arg-type]
+        levels=tuple(levels),
         rare=(),
         rare_cuts=(),
         missing=found.missing > 0,

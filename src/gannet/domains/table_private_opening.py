@@ -36,6 +36,8 @@ class OpenedPrivately:
     opened: Opened
     content: bytes
     """A digest of every value, for a keyed fingerprint alone."""
+    shares: list[list[float]]
+    """By noisy counts, the shares of the levels of each choice block, where columns were learned anew."""
 
 
 def open_private(
@@ -62,6 +64,7 @@ def open_private(
     forms, values = [form for form, _, _ in settled], [content for _, content, _ in settled]
     count = count_of(read.columns)
     order = np.random.default_rng([seed, 1]).permutation(count)
+    learned: list[Learned] = []
     spare = min(count // 10, MOST_HELD_OUT) if count >= ROWS_TO_SPARE else 0
     if known is None:
         first, second = counters(count - spare)
@@ -81,12 +84,13 @@ def open_private(
         found=_found(known, count, spare),
         warnings=read.warnings,
     )
-    return OpenedPrivately(opened, _content(forms, values))
+    shares = [(each.shares / each.shares.sum()).tolist() for each in learned if each.shares is not None]
+    return OpenedPrivately(opened, _content(forms, values), shares)
 
 
 def _domain(source: Any, learned: Sequence[Learned], forms: Sequence[Form], shell: Any, delimiter: str) -> Tables:
     columns = [each.column for each in learned]
-    panels = []
+    panels: list[preview.Histogram] = []
     for index, (form, each) in enumerate(zip(forms, learned, strict=True)):
         if each.column.blocks and len(panels) < preview.MOST_PANELS:
             as_levels = isinstance(each.column, Choice)

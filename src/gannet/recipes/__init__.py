@@ -7,6 +7,7 @@ from gannet.recipes.gan import GAN
 from gannet.recipes.hinge import Hinge
 from gannet.recipes.lsgan import LSGAN
 from gannet.recipes.maligan import MaliGAN
+from gannet.recipes.private import Private
 from gannet.recipes.r3gan import R3GAN
 from gannet.recipes.recipe import Pace, Recipe, Terms, Turn
 from gannet.recipes.wgan import WGAN
@@ -19,6 +20,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "hinge": Hinge,
     "lsgan": LSGAN,
     "maligan": MaliGAN,
+    "private": Private,
     "r3gan": R3GAN,
     "wgan": WGAN,
     "wgan_gp": WGANGP,
