@@ -250,6 +250,10 @@ def train(
     remedies: Annotated[
         bool, typer.Option("--remedies/--no-remedies", help="Let the referee act on trouble, or only report it.")
     ] = True,
+    private: Annotated[
+        str | None,
+        typer.Option(metavar="epsilon=3", help="Tables: train with differential privacy; delta=1e-6 may follow."),
+    ] = None,
 ) -> None:
     """Train on SOURCE, keeping everything in a run folder. Ctrl-C saves and tells how to go on."""
     flags = {
@@ -261,10 +265,12 @@ def train(
         "seed": _seed(seed),
         "remedies": remedies,
     }
-    pairs = _settings(settings, flags)
+    pairs = _settings(settings, [*flags, "private"])
+    if private is not None and "delta" in pairs:
+        private = f"{private},delta={pairs.pop('delta')}"
     from gannet import api
 
-    _play(api.prepare(source, **flags, settings=pairs, command=ctx.obj))
+    _play(api.prepare(source, **flags, private=private, settings=pairs, command=ctx.obj))
 
 
 @app.command(cls=Verb)

@@ -28,6 +28,7 @@ from gannet.metrics.questions import answer_all
 from gannet.model import Model
 from gannet.model_contents import model_contents
 from gannet.order import mixed_seed
+from gannet.private_run import reopened, with_guarantee
 from gannet.recipes import recipe_named
 
 MOST = 10_000
@@ -80,7 +81,8 @@ def evaluate_model(
         data=opened.fingerprint if against is None else f"{opened.fingerprint} against {Path(against).name}",
     )
     protocol = replace(report.protocol, target=target, sensitive=tuple(sensitive))
-    return replace(report, protocol=protocol, answers=answer_all(evidence, model_contents(model.path)))
+    answers = answer_all(evidence, model_contents(model.path))
+    return replace(report, protocol=protocol, answers=with_guarantee(answers, model.settings))
 
 
 def _opened(model: Model) -> Opened:
@@ -89,6 +91,8 @@ def _opened(model: Model) -> Opened:
     source = settings["request"]["source"]
     if source is None:
         raise GannetError(f"{model.path} was trained on data in memory, which is not here to compare with")
+    if "private" in settings:
+        return reopened(settings, source)
     opened = open_source(source, settings["request"]["settings"], settings["request"]["seed"], settings["recipe"])
     if opened.fingerprint != settings["fingerprint"]:
         raise GannetError(f"{source} is not the data that {model.path} was trained on; put that data back to evaluate")
