@@ -26,6 +26,7 @@ from gannet.metrics.evidence import Evidence
 from gannet.metrics.intervals import NORMAL, folded
 from gannet.metrics.kernel import bounded
 from gannet.metrics.picture_fidelity import picture_figures
+from gannet.metrics.series_fidelity import Steps, series_figures
 from gannet.metrics.support import alpha_precision
 from gannet.metrics.table_fidelity import table_fidelity
 from gannet.metrics.two_sample import FEWEST as FEWEST_JUDGED
@@ -42,7 +43,11 @@ interval, or as a ratio for distances that even two real sets do not bring to 0.
 SHIFT_OF_A_CONSTANT = 1.0
 RIGHT_SHAPES = 0.02
 """Share of rows by which columns on their own may be off before the sentence blames them."""
-FLOORS = {"tables": "rows of shuffled columns", "images": "pictures of shuffled pixels"}
+FLOORS = {
+    "tables": "rows of shuffled columns",
+    "series": "series of shuffled values",
+    "images": "pictures of shuffled pixels",
+}
 
 
 @dataclass
@@ -73,6 +78,13 @@ def answer_real(evidence: Evidence) -> Answer:
     sides = [evidence.holdout, evidence.generated, evidence.train, evidence.floor]
     if all(side.frame is not None for side in sides):
         _tables(evidence, found)
+    if evidence.spec.kind == "series":
+        walked = [Steps(*evidence.domain.steps(side.samples)) for side in sides]
+        names = evidence.domain.encoding.numbers
+        figures, tables, notes = series_figures(*walked, names=names, random=evidence.random("series"))
+        found.figures += figures
+        found.tables += tables
+        found.notes += notes
     if evidence.spec.kind == "images":
         figures, tables, notes = picture_figures(*(side.samples for side in sides), random=evidence.random("pictures"))
         found.figures += figures
