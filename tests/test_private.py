@@ -102,13 +102,15 @@ def test_the_noise_does_not_follow_from_the_seed(table: Path) -> None:
 
 
 def test_a_stopped_run_goes_on_within_its_budget_or_not_at_all(table: Path, tmp_path: Path) -> None:
-    stopped(table, tmp_path / "run")
+    own = tmp_path / "people.csv"
+    own.write_text(table.read_text())
+    stopped(own, tmp_path / "run")
     with pytest.raises(GannetError, match="more would go beyond it"):
         api.resume(tmp_path / "run", samples=10_000)
-    other = tmp_path / "people.csv"
-    other.write_text(table.read_text().replace("Wien", "Bern", 1))
+    own.write_text(table.read_text().replace("Wien", "Bern", 1))
     with pytest.raises(GannetError, match="the data is not what this private run began with"):
-        api.resume(tmp_path / "run", source=other, allow_changed_data=True)
+        api.resume(tmp_path / "run", allow_changed_data=True)
+    own.write_text(table.read_text())
     (tmp_path / "run" / "secret.json").unlink()
     with pytest.raises(GannetError, match="key of the noise is gone"):
         api.resume(tmp_path / "run")
@@ -143,7 +145,7 @@ def test_what_cannot_be_private_is_refused_in_one_line(
 
 def test_the_report_says_what_the_guarantee_covers(table: Path) -> None:
     settings = api.prepare(table, private=20, settings=QUICK).settings
-    answer = Answer("private", "Private?", "yes", "No attack did better than chance.", [], [], ["a note"])
+    answer = Answer("private", "Private?", "yes", "No attack did better than chance.", notes=["a note"])
     (told,) = with_guarantee([answer], settings)
     assert told.tables[0].rows == [list(row) for row in covered(settings)]
     words = json.dumps(told.to_json())

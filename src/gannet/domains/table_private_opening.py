@@ -67,9 +67,10 @@ def open_private(
     learned: list[Learned] = []
     spare = min(count // 10, MOST_HELD_OUT) if count >= ROWS_TO_SPARE else 0
     if known is None:
+        ranges = parse_limits(limits, forms)
         first, second = counters(count - spare)
         some = [content.take(order[spare:]) for content in values]
-        learned = learn(forms, some, wanted, parse_limits(limits, forms), first, second)
+        learned = learn(forms, some, wanted, ranges, first, second)
         forms = [public(form, each.column, in_file=in_file) for form, each in zip(forms, learned, strict=True)]
         shell = (read.shell or PandasShell(list(read.names))).select(kept)
         known = _domain(source, learned, forms, shell, read.delimiter)

@@ -21,23 +21,21 @@ from gannet.errors import GannetError
 from gannet.judge import Judge
 from gannet.losses import augmented_likelihood, binary_cross_entropy, negative_log_likelihood
 from gannet.networks import default_pair
-from gannet.networks.autoregressive import RowGenerator, resampled
-from gannet.networks.gaps import features_of, filled_tokens
+from gannet.networks.autoregressive import RowGenerator
 from gannet.networks.tokens import Retold, Tokens
 from gannet.recipes.pieces import cosine
-from gannet.recipes.recipe import Pace, Recipe, Terms, Turn, Wished
-from gannet.spec import Spec, Wish
+from gannet.recipes.recipe import Pace, Terms, Turn
+from gannet.recipes.rows import RowRecipe
+from gannet.spec import Spec
 
 UNITS = 16
 """Units a token of a generator of size 1."""
 MOST_DROPOUT, FEW_ROWS, MANY_ROWS = 0.5, 5_000, 10_000
 """Dropout of up to so many rows, beyond which it falls in inverse proportion; rows that bear larger batches."""
-CANDIDATES = 4
-"""Beginnings of rows among which those that meet a wish are chosen, for each row wanted."""
 
 
 @dataclass(kw_only=True)
-class MaliGAN(Recipe):
+class MaliGAN(RowRecipe):
     """The default for tables: learns by likelihood, then by the game; answers any condition and fills gaps."""
 
     batch_size: int = 64
@@ -65,7 +63,6 @@ class MaliGAN(Recipe):
 
     warm: bool = field(init=False, repr=False, compare=False, default=True)
 
-    answers: ClassVar[bool] = True
     citation: ClassVar[str] = """@article{che2017maximum,
   title = {Maximum-Likelihood Augmented Discrete Generative Adversarial Networks},
   author = {Che, Tong and Li, Yanran and Zhang, Ruixiang and Hjelm, R. Devon and Li, Wenjie and Song, Yangqiu and
@@ -88,8 +85,6 @@ class MaliGAN(Recipe):
 
     def check(self, spec: Spec) -> None:
         super().check(spec)
-        if spec.blocks is None:
-            raise GannetError(f"recipe maligan writes rows of a table, not {spec.kind}; use r3gan")
         if not 0 <= self.dropout < 1:
             raise GannetError(f"dropout={self.dropout}: must be at least 0 and below 1")
         if not 0 <= self.warm_up <= 1:
@@ -114,47 +109,6 @@ class MaliGAN(Recipe):
 
     def begin(self, seen: int, total: int) -> None:
         self.warm = seen < self.warm_up * total
-
-    @property
-    def writer(self) -> RowGenerator:
-        """The generator, which knows the likelihood of what it writes."""
-        generator = self.networks["generator"]
-        assert isinstance(generator, RowGenerator)
-        return generator
-
-    @property
-    def tokens(self) -> Tokens:
-        """The tokens of a row."""
-        return self.writer.tokens
-
-    def generate(self, count: int, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """`count` rows; `truncation` below 1 makes likely values likelier."""
-        device = self.writer.first.weight.device
-        uniform = torch.rand(count, self.writer.latent, device=device)
-        return self.writer.write(uniform, condition, temperature=truncation)[0]
-
-    def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Wished:
-        tried = CANDIDATES * count if condition is None else len(condition)
-        uniform = torch.rand(tried, self.writer.latent, device=self.writer.first.weight.device)
-        if condition is None:
-            samples, chances = self.writer.write(uniform, wish=wish, rows=count, temperature=truncation)
-            return Wished(samples, None, share(chances))
-        # Which condition a row has decides how likely it meets the wish: it is drawn with the row.
-        samples, chances = self.writer.write(uniform, condition, wish=wish, temperature=truncation)
-        chosen = resampled(chances, count)
-        return Wished(samples[chosen], condition[chosen], share(chances))
-
-    def filled(
-        self, samples: Tensor, known: Tensor, condition: Tensor | None = None, wish: Wish | None = None
-    ) -> Tensor:
-        known = known.expand(len(samples), -1)
-        uniform = torch.rand(len(samples), self.writer.latent, device=samples.device)
-        values = filled_tokens(
-            self.writer, self.tokens.read(samples), known[:, features_of(self.tokens)], uniform, condition, wish
-        )
-        ranges = None if wish is None else wish.ranges
-        written = self.tokens.write(values, uniform[:, len(self.tokens) :], ranges)
-        return torch.where(known, samples, written)
 
     def surprise(self, real: Tensor, condition: Tensor | None = None) -> Tensor | None:
         own = list(range(len(self.tokens)))
@@ -186,8 +140,3 @@ class MaliGAN(Recipe):
             "learning rate": f"{self.learning_rate:.2g}",
             "game": f"from {self.warm_up:.0%} of the run on",
         }
-
-
-def share(chances: Tensor) -> float:
-    """The mean of chances of which the logarithms [n] are given."""
-    return float(chances.double().exp().mean())

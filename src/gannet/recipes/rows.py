@@ -31,7 +31,7 @@ class RowRecipe(Recipe, ABC):
 
     def check(self, spec: Spec) -> None:
         super().check(spec)
-        if spec.blocks is None or spec.kind != "tables":
+        if spec.blocks is None:
             name = type(self).__name__.lower()
             raise GannetError(f"recipe {name} writes rows of a table, not {spec.kind}; use r3gan")
 
