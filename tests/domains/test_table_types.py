@@ -129,6 +129,14 @@ def test_polars_columns_come_back_with_values_and_types(dtype, data):
     assert back.schema == frame.schema and back["x"].to_list() == items
 
 
+@pytest.mark.parametrize(
+    "dtype", ["Int64", "float64", "boolean", "string", "datetime64[us]", "timedelta64[us]", "object"]
+)
+def test_a_column_of_nothing_comes_back_as_nothing_of_its_type(dtype):
+    frame = pandas.DataFrame({"x": pandas.Series([None] * 60, dtype=dtype), "y": beside(60)})
+    pandas.testing.assert_frame_equal(back_again(frame), frame)
+
+
 def test_polars_and_arrow_decimals_come_back():
     amounts = [f"{cents / 100:.2f}" for cents in (5, 199, 100_000)] * 20
     frame = polars.DataFrame({"x": polars.Series(amounts).cast(polars.Decimal(9, 2)), "y": beside(60)})

@@ -68,7 +68,8 @@ def _from_pandas(series: Any) -> Raw:
         return Raw(plain.to_numpy("datetime64[us]"), dtype, "date", timezone=timezone, remark=_too_fine(plain))
     if types.is_timedelta64_dtype(series.dtype):
         return Raw(series.to_numpy("timedelta64[us]"), dtype, "duration", remark=_too_fine(series))
-    if types.is_integer_dtype(series.dtype) and len(series) and series.abs().max() > LARGEST_EXACT:
+    # The largest of none is missing itself.
+    if types.is_integer_dtype(series.dtype) and series.notna().any() and series.abs().max() > LARGEST_EXACT:
         return long_integers((None if item is None else int(item) for item in _or_none(series)), dtype)
     if types.is_numeric_dtype(series.dtype) and not types.is_complex_dtype(series.dtype):
         return Raw(Numbers(_floats(series)), dtype, "integer" if types.is_integer_dtype(series.dtype) else "decimal")
