@@ -34,8 +34,10 @@ from gannet.spec import Wish
 if TYPE_CHECKING:
     from gannet.model import Model
 
-ROUNDS = 20
+ROUNDS = 5
 """Times that rows are drawn again which break a constraint."""
+POOL = 20_000
+"""Generated rows among which values are sought for those that still do."""
 
 
 def fill_frame(model: Model, frame: Any, *, seed: int = 0, draws: int = 1) -> tuple[list[Any], list[str]]:
@@ -112,7 +114,28 @@ class Filler:
             marks = {name: hole[again] for name, hole in holes.items()}
             new = self._completed(part, marks, again, mixed_seed(seed, "again", number))
             table = {name: _put(table[name], again, new[name]) for name in table}
+        if self._broken(table).any():
+            self._borrow(table, holes, mixed_seed(seed, "borrow"))
         return {name: self._patch(name, table[name], holes[name]) for name in self.names if name in table}
+
+    def _borrow(self, table: dict[str, Values], holes: dict[str, np.ndarray], seed: int) -> None:
+        """Rows that break a constraint take what is missing of the columns it ties from a generated row that agrees."""
+        assert self.domain.constraints is not None
+        pool = dict(zip(self.domain.names, self.domain.values(*self.model.draw(POOL, seed=seed)), strict=True))
+        random = np.random.default_rng(seed)
+        for part, rules in self.domain.constraints.parts:
+            names = sorted(part)
+            broken = np.zeros(len(self.rows), dtype=bool)
+            for rule in rules:
+                broken |= rule.broken(table)
+            patterns = np.stack([holes[name] for name in names], axis=1)
+            for pattern in np.unique(patterns[broken], axis=0):
+                rows = np.flatnonzero(broken & (patterns == pattern).all(axis=1))
+                known = [name for name, hole in zip(names, pattern, strict=True) if not hole]
+                donors = _donors([table[name].take(rows) for name in known], [pool[name] for name in known], random)
+                found = donors >= 0
+                for name in set(names) - set(known):
+                    table[name] = _put(table[name], rows[found], pool[name].take(donors[found]))
 
     def _patch(self, name: str, values: Values, holes: np.ndarray) -> Patch:
         """The new values of one column, among all rows of the table."""
@@ -158,6 +181,22 @@ class Filler:
         for rule in () if self.domain.constraints is None else self.domain.constraints.rows:
             out |= rule.broken(table)
         return out
+
+
+def _donors(wanted: list[Values], pool: list[Values], random: np.random.Generator) -> np.ndarray:
+    """For each row, one of the pool's rows with the same values, at random; -1 where there is none."""
+    assert wanted, "a row of which nothing is known breaks nothing"
+    count = len(wanted[0])
+    keys = np.zeros(count + len(pool[0]), dtype=np.int64)
+    for own, others in zip(wanted, pool, strict=True):
+        both = joined([own, others])
+        codes = both.codes if isinstance(both, Texts) else np.unique(both.array, return_inverse=True)[1]
+        keys = np.unique(keys * (codes.max() + 2) + codes + 1, return_inverse=True)[1]
+    order = count + random.permutation(len(pool[0]))
+    order = order[np.argsort(keys[order], kind="stable")]
+    first, after = (np.searchsorted(keys[order], keys[:count], side=side) for side in ("left", "right"))  # type: ignore[call-overload]
+    chosen = np.minimum(first + (random.random(count) * (after - first)).astype(np.int64), len(order) - 1)
+    return np.where(after > first, order[chosen] - count, -1)
 
 
 def _put(values: Values, rows: np.ndarray, new: Values) -> Values:

@@ -75,7 +75,7 @@ ANY: list[dict[str, Any]] = [
     {"age": "30..45", "weight": "2..3"},
     {"gain": "100..500"},
     {"gain": "0", "flag": "true"},
-    {"score": "(missing)", "day": "2021-01-01.."},
+    {"score": "(missing)", "day": "2021-01-01..2021-06-30"},
     {"score": "30..50", "town": "town 001|town 002"},
 ]
 
