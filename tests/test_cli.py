@@ -22,7 +22,7 @@ import gannet
 from gannet.cli import app, main, recipe_names
 from gannet.errors import GannetError, TrainingWarning
 
-VERBS = ("train", "resume", "sample", "evaluate", "compare", "card", "inspect", "list", "cite")
+VERBS = ("train", "resume", "sample", "fill", "evaluate", "compare", "card", "inspect", "list", "cite")
 COMMAND = [sys.executable, "-m", "gannet"]
 CHILD = {**os.environ, "PYTHONPATH": str(Path(gannet.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 HEAVY = {"torch", "numpy", "PIL", "rich", "pydantic", "pandas", "sklearn"}
@@ -75,7 +75,7 @@ def test_every_example_of_the_teaching_help_is_a_line_the_parser_takes() -> None
     from gannet.cli import TEACHING
 
     examples = re.findall(r"^  gannet ([a-z]+)((?: \S+)*)  ", TEACHING, flags=re.MULTILINE)
-    assert len(examples) == 9
+    assert len(examples) == 10
     verbs = get_command(app).commands
     for verb, rest in examples:
         verbs[verb].make_context(verb, rest.split())

@@ -429,6 +429,7 @@ def test_the_command_line_draws_and_proves(run: Path, tmp_path: Path, capsys: py
     [
         (["sample", "RUN", "--where", "tier=gold"], "--where is asked of one table"),
         (["evaluate", "RUN", "--target", "tier"], "--target is asked of one table"),
+        (["train", "SHOP", "--private", "epsilon=3"], "--private is asked of one table"),
         (["train", "SHOP", "types=age=integer"], "types: of which table? write it into its section of tables.toml"),
         (["train", "SHOP", "--out", "new", "--recipe", "r3gan", "--samples", "200"], "use maligan"),
     ],

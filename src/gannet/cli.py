@@ -7,7 +7,6 @@ Exit codes: 0 done, 2 the user's mistake, 130 interrupted (and saved), 70 our mi
 from __future__ import annotations
 
 import ast
-import difflib
 import io
 import os
 import shlex
@@ -20,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO
 
 import typer
-from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from typer.main import get_command
 
 from gannet import __version__
+from gannet.command_parser import Verb, Verbs
 from gannet.errors import GannetError, TrainingWarning, did_you_mean
 from gannet.settings import Knob, coerce, knobs, parse_count, parse_duration, parse_pairs, parse_size, show
 
@@ -50,93 +49,6 @@ Gannet trains a generative adversarial network on your own data.
 Settings follow the source as key=value: gannet train photos/ batch_size=32
 gannet VERB --help explains a verb.
 """
-
-
-# ---------------------------------------------------------------------------------------------- the parser
-
-
-class Verb(TyperCommand):
-    """A verb: answers an unknown flag with the nearest one, and keeps its help to what a person types."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if ctx.resilient_parsing:  # the shell completes a line that is not whole: its values matter to nobody yet
-            return []
-        self._refuse_unknown_flags(args)
-        return super().parse_args(ctx, args)
-
-    def _refuse_unknown_flags(self, args: Sequence[str]) -> None:
-        flags = {
-            name: not option.is_flag
-            for option in self.params
-            if isinstance(option, TyperOption)
-            for name in (*option.opts, *option.secondary_opts)
-        }
-        is_value = False
-        for text in args:
-            if text == "--":
-                break
-            flag, equals, value = text.partition("=")
-            if not is_value and flag.startswith("--") and flag not in {*flags, "--help"}:
-                takes_settings = any(parameter.name == "settings" for parameter in self.params)
-                raise unknown_flag(flag, value or "VALUE", flags, takes_settings)
-            is_value = not is_value and not equals and flags.get(flag, False)
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return ["[FLAGS]", *(self._written(argument) for argument in self._arguments())]
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        records = [option.get_help_record(ctx) for option in self.get_params(ctx) if isinstance(option, TyperOption)]
-        with formatter.section("Arguments"):
-            formatter.write_dl([(self._written(argument), argument.help or "") for argument in self._arguments()])
-        with formatter.section("Flags"):
-            formatter.write_dl([record for record in records if record is not None])
-
-    def _arguments(self) -> list[TyperArgument]:
-        return [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
-
-    @staticmethod
-    def _written(argument: TyperArgument) -> str:
-        name = argument.metavar or argument.display_name_raw
-        name = name if argument.required else f"[{name}]"
-        return name if argument.nargs == 1 else f"{name}..."
-
-
-class Verbs(TyperGroup):
-    """The verbs; answers an unknown one with the nearest, and a source without a verb with the line to type."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        flags = [name for flag in self.get_params(ctx) for name in flag.opts]
-        if args and args[0].startswith("--") and args[0] not in flags and not ctx.resilient_parsing:
-            raise unknown_flag(args[0], "", flags, takes_settings=False)
-        return super().parse_args(ctx, args)
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        name = args[0]
-        if name not in self.commands and not name.startswith("-") and not ctx.resilient_parsing:
-            if name.startswith("toy:") or Path(name).exists():
-                raise GannetError(f"{name!r} is no verb; to train on it: gannet train {shlex.join(args)}")
-            raise GannetError(f"no verb {name!r}; {did_you_mean(name, self.commands)}")
-        return super().resolve_command(ctx, args)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """The flags of `gannet` itself; a bool as default, since reading None would load pydantic (a tenth second)."""
-        flags = super().get_params(ctx)
-        for flag in flags:
-            flag.default = False
-        return flags
-
-    def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return ["VERB", "..."]
-
-
-def unknown_flag(flag: str, value: str, known: Iterable[str], takes_settings: bool) -> GannetError:
-    """The error for a flag that a verb does not have: a slip, or a setting written as if it were a flag."""
-    flags = [name for name in known if name.startswith("--")]
-    near = difflib.get_close_matches(flag, flags, n=1, cutoff=0.75)
-    if near:
-        return GannetError(f"no flag {flag}; did you mean {near[0]!r}?")
-    setting = f"; a setting is written {flag[2:].replace('-', '_')}={value}" if takes_settings else ""
-    return GannetError(f"no flag {flag}{setting}; flags: {', '.join(flags) or 'none'}")
 
 
 app = typer.Typer(
@@ -268,9 +180,13 @@ def train(
     pairs = _settings(settings, [*flags, "private"])
     if private is not None and "delta" in pairs:
         private = f"{private},delta={pairs.pop('delta')}"
-    from gannet import api
+    from gannet import api, relational
 
-    _play(api.prepare(source, **flags, private=private, settings=pairs, command=ctx.obj))
+    if relational.claims(source):
+        relational.verbs.refuse({"--private": private})
+        relational.verbs.train(relational.Training.of(source, **flags, settings=pairs), _play)
+    else:
+        _play(api.prepare(source, **flags, private=private, settings=pairs, command=ctx.obj))
 
 
 @app.command(cls=Verb)
@@ -286,8 +202,11 @@ def resume(
 ) -> None:
     """Go on with a run exactly where it stopped, or beyond its end with --samples or --time."""
     folder, how_long = _run_folder(run), _how_long(time, samples)
-    from gannet import api
+    from gannet import api, relational
 
+    if relational.is_run(folder):
+        relational.verbs.train(relational.resume(folder, **how_long, device=device, source=source), _play)
+        return
     _play(api.resume(folder, **how_long, device=device, allow_changed_data=allow_changed_data, source=source))
 
 
@@ -331,6 +250,11 @@ def sample(
 ) -> None:
     """Draw new samples from a trained run and write them: pictures to a folder, rows to a file."""
     folder = _run_folder(run)
+    if (folder / "tables.json").is_file():
+        from gannet.relational import verbs
+
+        verbs.refuse({"--where": where, "--balance": balance, "--share": share, "--truncation": truncation})
+        return verbs.sample(folder, count, seed=_seed(seed), out=out)
     from gannet.balance import parse_shares
 
     arguments = {
@@ -417,6 +341,12 @@ def evaluate(
     chosen = _seed(seed)
     if trained and inception is not None:
         raise GannetError("--trained and --inception both say what to judge by; give one")
+    if (folder / "tables.json").is_file():
+        from gannet.relational import verbs
+
+        asked = {"--against": against, "--target": target, "--sensitive": sensitive, "--inception": inception}
+        verbs.refuse({**asked, "--trained": trained, "--show-rows": show_rows})
+        return verbs.evaluate(folder, number, seed=chosen, out=out)
     from gannet import api
     from gannet.proof import write_report
 
@@ -471,8 +401,11 @@ def inspect(
 ) -> None:
     """Say what SOURCE is: kind, count, labels, what would be skipped and why, and how it would be trained."""
     pairs, chosen = _settings(settings, ["seed"]), _seed(seed)
-    from gannet import api
+    from gannet import api, relational
 
+    if relational.claims(source):
+        print("\n".join(relational.inspect(source)))
+        return
     print("\n".join(api.inspect(source, seed=chosen, **pairs)))
 
 

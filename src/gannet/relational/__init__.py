@@ -3,6 +3,7 @@
 `path = relational.train("shop/")`, then `relational.TableSet(path).sample(1000)` -> {table: frame}.
 """
 
+from gannet.relational import verbs
 from gannet.relational.evaluation import TablesReport, evaluate
 from gannet.relational.evaluation import write as write_report
 from gannet.relational.sampling import TableSet
@@ -18,5 +19,6 @@ __all__ = [
     "is_run",
     "resume",
     "train",
+    "verbs",
     "write_report",
 ]
