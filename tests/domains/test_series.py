@@ -6,6 +6,7 @@ import csv
 import gzip
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import torch
 
+import gannet
+from gannet import api
 from gannet.domains import domain_for
 from gannet.domains.series import Series
 from gannet.domains.series_arrays import TimeSeries
@@ -336,6 +339,36 @@ def test_columns_that_follow_from_others_are_not_learned_by_themselves() -> None
     columns[:, :, 2] = columns[:, :, 0]
     shape = Shape.fit(columns, np.ones((50, 12), dtype=bool), np.zeros(3), np.zeros(3, dtype=bool))
     assert shape.components == 2
+
+
+# ------------------------------------------------------------------------------------------------- the whole way
+
+
+SMALL = {"batch_size": 16, "latent": 8, "entity": "customer", "condition": "tier"}
+
+
+def test_a_run_stopped_and_gone_on_with_ends_bit_equal_and_samples_as_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    source = f"series:{events(tmp_path)}"
+    whole = gannet.train(source, samples=96, size=0.1, out="whole", **SMALL)
+    parts = api.prepare(source, out="parts", samples=96, size=0.1, settings=SMALL)
+    assert parts.play(lambda progress: os.kill(os.getpid(), signal.SIGINT)).status == "interrupted"
+    rest = api.prepare(source, out="parts", samples=96, size=0.1, settings=SMALL)
+    assert rest.resumed and rest.play().status == "finished"
+    again = gannet.load("parts")
+    assert all(torch.equal(first, second) for first, second in zip(whole.draw(30), again.draw(30), strict=True))
+    frame = whole.sample(20, where={"tier": "gold"})
+    assert set(frame["tier"]) == {"gold"} and frame["customer"].nunique() == 20
+    assert len(set(frame.groupby("customer").size())) > 1
+
+
+@pytest.mark.parametrize("recipe", ["gan", "lsgan", "hinge", "wgan", "wgan_gp"])
+def test_every_game_plays_on_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recipe: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    session = api.prepare(f"series:{events(tmp_path)}", recipe=recipe, samples=32, size=0.1, settings=SMALL)
+    assert session.play().status == "finished"
 
 
 # ------------------------------------------------------------------------------------------------------ refusals
