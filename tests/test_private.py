@@ -147,7 +147,7 @@ def test_the_report_says_what_the_guarantee_covers(table: Path) -> None:
     settings = api.prepare(table, private=20, settings=QUICK).settings
     answer = Answer("private", "Private?", "yes", "No attack did better than chance.", notes=["a note"])
     (told,) = with_guarantee([answer], settings)
-    assert told.tables[0].rows == [list(row) for row in covered(settings)]
+    assert len(told.notes) == 2 + len(covered(settings))
     words = json.dumps(told.to_json())
     for part in ("epsilon 20", "Poisson sample", "taken as public", "not covered", "a note"):
         assert part in words

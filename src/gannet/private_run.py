@@ -19,7 +19,7 @@ from gannet.domains import Domain, Opened
 from gannet.domains.table_private_opening import open_private
 from gannet.domains.tables import Tables
 from gannet.errors import GannetError
-from gannet.metrics.answer import Answer, Table
+from gannet.metrics.answer import Answer
 from gannet.order import PoissonOrder
 from gannet.privacy import NoisyCounts, Plan, Secret, Wanted
 from gannet.recipes.private import Private
@@ -193,7 +193,6 @@ def with_guarantee(answers: Sequence[Answer], settings: Mapping[str, Any]) -> li
     """The answers, that to "Private?" with what the guarantee covers; as they are for runs without one."""
     if settings.get("private") is None:
         return list(answers)
-    table = Table("What differential privacy covers", ["part", "in words"], [list(row) for row in covered(settings)])
     warned = settings["private"]["noise_seed"] is not None
     note = (
         "NOT PRIVATE: the noise of this run follows from a known number (noise_seed)."
@@ -201,7 +200,7 @@ def with_guarantee(answers: Sequence[Answer], settings: Mapping[str, Any]) -> li
         else "Trained with differential privacy: the guarantee holds whatever the attacks above find."
     )
     return [
-        replace(answer, tables=[table, *answer.tables], notes=[note, *answer.notes])
+        replace(answer, notes=[note, *(f"{part}: {words}" for part, words in covered(settings)), *answer.notes])
         if answer.key == "private"
         else answer
         for answer in answers
