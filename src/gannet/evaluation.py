@@ -37,6 +37,8 @@ MOST_TRAIN = 20_000
 """Training samples among which copies are looked for."""
 MOST_NUMBERS = 150_000_000
 """Numbers in the samples of one side: 600 MB; larger pictures are judged by fewer of them."""
+MANY_TIMES = 4
+"""Generated rows of a table for each training row that is looked at, up to twice `MOST`."""
 CHUNK = 500
 
 Embed = Callable[[Tensor], Tensor]
@@ -126,6 +128,9 @@ def _evidence(
         half = len(train.samples) // 2
         holdout, train = train.part(slice(half)), train.part(slice(half, None))
     count = max(len(holdout.samples), min(most, len(train.samples)))
+    if samples is None and model.spec.kind == "tables":
+        # Rows cost little, and the more there are, the smaller a leak or an unfair gap can be seen.
+        count = max(count, min(2 * most, MANY_TIMES * len(train.samples)))
     # Of training samples: held-out ones shuffled would match the held-out columns exactly.
     some = train.part(slice(len(holdout.samples)))
     spoiled = domain.spoiled(some.samples, some.condition, np.random.default_rng(mixed_seed(seed, "spoiled")))
@@ -154,7 +159,9 @@ class _Drawn:
 
     def part(self, rows: slice) -> _Drawn:
         condition = None if self.condition is None else self.condition[rows]
-        return _Drawn(self.samples[rows], condition, None if self.frame is None else self.frame.iloc[rows])
+        return _Drawn(
+            self.samples[rows], condition, None if self.frame is None else self.frame.iloc[rows].reset_index(drop=True)
+        )
 
 
 def _rows(model: Model, opened: Opened, read: Opened, source: str) -> Any:

@@ -64,7 +64,7 @@ def test_a_copying_model_is_not_private_by_any_attack() -> None:
     assert answer.verdict == "no"
     assert "Do not treat them as anonymous" in answer.sentence
     risks = [figure for figure in answer.figures if figure.name.startswith("risk of")]
-    assert len(risks) == 4
+    assert len(risks) == 5
     for figure in risks:
         assert figure.interval[0] > 0.2
         assert figure.copying > 0.8
@@ -108,13 +108,14 @@ def test_too_few_held_out_rows_rule_nothing_out_but_a_copy_is_still_told() -> No
     assert answer_private(tables(train, holdout, train)).verdict == "no"
 
 
-def test_points_are_judged_by_membership_alone() -> None:
+def test_points_are_judged_by_membership_and_copies_alone() -> None:
     fresh = answer_private(points(normal(900, 0), normal(300, 1), normal(900, 2)))
     assert fresh.verdict == "yes"
     assert fresh.tables == []
     assert {figure.name.split(",")[0] for figure in fresh.figures} == {
         "membership AUC",
         "members found at 1 % false alarms",
+        "risk of being copied",
     }
     train = normal(900, 0)
     assert answer_private(points(train, normal(300, 1), train)).verdict == "no"

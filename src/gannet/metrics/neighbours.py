@@ -25,6 +25,8 @@ BLOCK = 2**24
 """Numbers in the largest block of distances."""
 GROUP = 32
 """Points among which only the nearest is kept in the first sieve."""
+HEIGHT, TILE = 512, 2048
+"""Queries and points whose distances are measured at once: few enough to stay in a processor's cache."""
 SPARE = 8
 """Candidates beyond k that are measured exactly, against rounding in the sieve."""
 TIE = 1e-6
@@ -42,20 +44,19 @@ def nearest(queries: Tensor, points: Tensor, k: int, *, exclude_self: bool = Fal
     if k > available:
         raise GannetError(f"{k} nearest neighbours need more than {available} other samples: give more data")
     left, right, _ = _factors(queries, points)
-    columns = -(-len(points) // GROUP) * GROUP
-    padding = right.new_zeros(columns - len(points), right.shape[1])
+    tiles = -(-len(points) // TILE)
+    padding = right.new_zeros(tiles * TILE - len(points), right.shape[1])
     padding[:, -1] = torch.inf  # further than any point
-    right = torch.cat([right, padding]).T
-    height = max(32, min(1024, BLOCK // columns))
+    right = torch.cat([right, padding])
     distances, indices = [], []
-    for start in range(0, len(queries), height):
-        rows = left[start : start + height]
-        block = rows @ right
-        if exclude_self:
-            block[range(len(rows)), range(start, start + len(rows))] = torch.inf
-        candidates = _sieve(block, k, available)
-        exact = _squared_distances(queries[start : start + height, None], points[candidates])
-        order = exact.sort(1)
+    for start in range(0, len(queries), HEIGHT):
+        rows = left[start : start + HEIGHT]
+        own = torch.arange(start, start + len(rows), device=rows.device)[:, None] if exclude_self else None
+        candidates, missing = _sieve(rows, right, k, own)
+        candidates = candidates.clamp(max=len(points) - 1)
+        exact = _squared_distances(queries[start : start + HEIGHT, None], points[candidates])
+        exact[missing] = torch.inf
+        order = exact.sort(stable=True, dim=1)
         distances.append(order.values[:, :k].sqrt())
         indices.append(candidates.gather(1, order.indices[:, :k]))
     return torch.cat(distances), torch.cat(indices)
@@ -190,16 +191,37 @@ def _any(mask: Tensor, axis: int) -> Tensor:
     return mask.view(torch.uint8).amax(axis).bool()
 
 
-def _sieve(block: Tensor, k: int, available: int) -> Tensor:
-    """Indices [rows, >= k] of the smallest entries of a block [rows, columns].
+def _sieve(left: Tensor, right: Tensor, k: int, own: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Indices [rows, >= k], ascending, of the points nearest by the factors [rows, d + 2] and [tiles * TILE, d + 2].
 
-    The k smallest lie in the k groups with the smallest minima, so only those groups are looked into.
+    And which of them are no points to be found: padding, or the row itself.
+    Of each group of points only the nearest is kept: a tile of distances is still in the processor's cache when its
+    groups are summed up. The k nearest points lie in the k groups with the nearest, so only those are looked into.
+    `own` [rows, 1]: the point that each row is, which is not its neighbour.
     """
-    groups = block.view(len(block), -1, GROUP)
-    chosen = groups.amin(2).topk(min(k + 2, groups.shape[1]), dim=1, largest=False).indices
-    values = groups.gather(1, chosen[:, :, None].expand(-1, -1, GROUP)).flatten(1)
-    place = values.topk(min(k + SPARE, available, values.shape[1]), dim=1, largest=False).indices
-    return chosen.gather(1, place // GROUP) * GROUP + place % GROUP
+    block, minima = left.new_empty(len(left), TILE), left.new_empty(len(left), len(right) // GROUP)
+    width = TILE // GROUP
+    for tile in range(len(right) // TILE):
+        torch.mm(left, right[tile * TILE : (tile + 1) * TILE].T, out=block)
+        if own is not None:
+            _leave_out(block, own - tile * TILE)
+        minima[:, tile * width : (tile + 1) * width] = block.view(len(left), GROUP, width).amin(1)
+    groups = minima.topk(min(k + 2, minima.shape[1]), dim=1, largest=False).indices
+    # A group's points lie `width` apart in its tile.
+    first = groups // width * TILE + groups % width
+    members = (first[:, :, None] + width * torch.arange(GROUP, device=left.device)).flatten(1)
+    values = torch.bmm(right[members], left[:, :, None])[:, :, 0]
+    if own is not None:
+        values[members == own] = torch.inf
+    place = values.topk(min(k + SPARE, values.shape[1]), dim=1, largest=False).indices
+    found = members.gather(1, place).sort(1)
+    return found.values, values.gather(1, place).gather(1, found.indices) == torch.inf
+
+
+def _leave_out(block: Tensor, own: Tensor) -> None:
+    """Put each row's own point out of reach where it lies in this block."""
+    inside = ((own >= 0) & (own < block.shape[1]))[:, 0].nonzero()[:, 0]
+    block[inside, own[inside, 0]] = torch.inf
 
 
 def _squared_distances(x: Tensor, y: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 from gannet.metrics.answer import Answer, Figure, Verdict
 from gannet.metrics.copies import NEAR, exact_copies, near_radius
 from gannet.metrics.evidence import Evidence, Side
+from gannet.metrics.given_away import GivenAway, given_away
 from gannet.metrics.memory import Memory, nearer_to_training
 from gannet.metrics.neighbours import nearest
 from gannet.metrics.shares import NORMAL, difference_interval, percent, share_interval
@@ -80,16 +81,18 @@ def answer_new(evidence: Evidence) -> Answer:
     radius = near_radius(searched.natural)
     near = Copied.counted(searched.distances <= radius, searched.natural <= radius)
     memory, copying = _memory(searched, random) if evidence.spared else (None, None)
-    verdict = _verdict(exact, near, memory)
+    away = given_away(evidence)
+    verdict = _verdict(exact, near, memory, away)
     tables, pictures, notes = show_pairs(
         evidence, searched.train, searched.generated, searched.distances, searched.rows, random
     )
-    figures = [*_memory_figures(memory, copying), *_copy_figures(exact, near, searched), _authenticity(searched)]
+    figures = [*_memory_figures(memory, copying), *_copy_figures(exact, near, searched)]
+    figures += [*_away_figure(away), _authenticity(searched)]
     return Answer(
         "new",
         QUESTION,
         verdict,
-        _sentence(verdict, exact, near, memory),
+        _sentence(verdict, exact, near, memory, away),
         figures,
         tables,
         pictures,
@@ -117,10 +120,12 @@ def _memory(searched: Searched, random: np.random.Generator) -> tuple[Memory, Me
     return nearer_to_training(train, holdout, searched.generated.features), nearer_to_training(train, holdout, copies)
 
 
-def _verdict(exact: Copied, near: Copied, memory: Memory | None) -> Verdict:
+def _verdict(exact: Copied, near: Copied, memory: Memory | None, away: GivenAway | None) -> Verdict:
     # Samples near the middle of the data are near everything, unseen samples too: nearness alone is no copying.
     low = None if memory is None else memory.remembered[1][0]
     beyond = exact.interval[0] if low is not None and low <= 0 else max(exact.interval[0], near.interval[0])
+    if away is not None:
+        beyond = max(beyond, away.attack.risk.interval[0])
     remembered = 0.0 if memory is None or memory.remembered[1][0] <= 0 else memory.remembered[0]
     if beyond > COPIES or remembered > REMEMBERED:
         return "no"
@@ -129,7 +134,7 @@ def _verdict(exact: Copied, near: Copied, memory: Memory | None) -> Verdict:
     return "unknown" if memory is None else "yes"
 
 
-def _sentence(verdict: Verdict, exact: Copied, near: Copied, memory: Memory | None) -> str:
+def _sentence(verdict: Verdict, exact: Copied, near: Copied, memory: Memory | None, away: GivenAway | None) -> str:
     copies = (
         f"{percent(near.generated)} of the samples are near copies of training samples ({percent(exact.generated)} "
         f"exact ones), where {percent(near.natural)} of real samples are ({percent(exact.natural)} exact)"
@@ -149,7 +154,24 @@ def _sentence(verdict: Verdict, exact: Copied, near: Copied, memory: Memory | No
         return f"The samples are new: {copies}, and {nearer}."
     lead = "The model copies" if verdict == "no" else "Some samples are remembered"
     share = percent(max(0.0, memory.remembered[0]))
-    return f"{lead}: {copies}; memory explains {share} of the samples, and {nearer}."
+    met = ""
+    if away is not None and away.attack.risk.interval[0] > FEW_COPIES:
+        main, control = (percent(rate.value) for rate in (away.attack.main, away.attack.control))
+        met = f" {main} of training samples come back, {control} of unseen ones do."
+    return f"{lead}: {copies}; memory explains {share} of the samples, and {nearer}.{met}"
+
+
+def _away_figure(away: GivenAway | None) -> list[Figure]:
+    if away is None:
+        return []
+    risk = away.attack.risk
+    meaning = (
+        f"share of training samples that come back among {away.samples:,} generated ones, exactly or nearly, beyond "
+        "the share of unseen samples that are met by chance."
+    )
+    return [
+        Figure("training samples given back", risk.value, risk.interval, away.real, None, "lower", meaning, away.copied)
+    ]
 
 
 def _memory_figures(memory: Memory | None, copying: Memory | None) -> list[Figure]:

@@ -22,6 +22,7 @@ from gannet.metrics.attacks import (
     singling_out,
 )
 from gannet.metrics.evidence import Evidence
+from gannet.metrics.given_away import GivenAway, given_away
 from gannet.metrics.membership import FEWEST, membership_figures
 from gannet.metrics.shares import listed, percent
 
@@ -37,6 +38,8 @@ ENOUGH = 100
 CAUTION = "Attacks that fail are no guarantee: others may succeed. Only training with differential privacy gives one."
 
 MEANINGS = {
+    "being copied": "share of training samples that some generated one copies exactly or nearly, beyond the share of "
+    "unseen samples that are met so by chance.",
     "singling out, one column": "sentences about one value that fit one generated row alone also fit one real person "
     "alone: how much more often among training rows than among unseen ones.",
     "singling out, several columns": "sentences about several values that fit one generated row alone also fit one "
@@ -77,6 +80,10 @@ def answer_private(evidence: Evidence, contents: list[str] | None = None) -> Ans
             notes=["no held-out samples: attacks without an honest control would mislead, so none is shown.", CAUTION],
         )
     figures, notes = membership_figures(evidence)
+    copies = given_away(evidence)
+    if copies is not None:
+        figures.append(_figure(copies.attack, copies.real, copies.copied))
+        notes.append(_copies_note(copies))
     tables: list[Table] = []
     if evidence.train.frame is not None:
         on_rows = _attacks_on_rows(evidence)
@@ -91,6 +98,14 @@ def answer_private(evidence: Evidence, contents: list[str] | None = None) -> Ans
         figures=figures,
         tables=tables + held,
         notes=[*notes, CAUTION],
+    )
+
+
+def _copies_note(copies: GivenAway) -> str:
+    main, control = copies.attack.main, copies.attack.control
+    return (
+        f"copies: of {copies.attack.attempts:,} training samples {percent(main.value)} have an exact or near copy "
+        f"among {copies.samples:,} generated ones, {percent(control.value)} of unseen ones; more samples, more copies."
     )
 
 
@@ -230,7 +245,7 @@ def _sentence(verdict: Verdict, figures: list[Figure], count: int) -> str:
         aucs = [each for each in figures if each.name.startswith("membership AUC")]
         worst = max(aucs, key=lambda each: each.value)
         risks = [each.value for each in figures if each.name.startswith("risk of")]
-        tail = f", and attacks on rows gain at most {max(risks):.2f} over their controls" if risks else ""
+        tail = f", and the other attacks gain at most {max(risks):.2f} over their controls" if risks else ""
         found = f"{worst.name}: {worst.value:.2f}, guessing is 0.50{tail}"
         return (
             f"No attack tells training data from unseen data ({found}). "
