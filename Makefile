@@ -28,7 +28,7 @@ demo: $(READY)
 	@echo "Next:     $(BIN)/gannet train YOUR_FOLDER_OR_TABLE"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
