@@ -97,7 +97,10 @@ def write(report: TablesReport, folder: Path) -> Path:
 def compared(tables: TableSet, real: Mapping[str, Any], made: Mapping[str, Any], seed: int) -> TablesReport:
     """Generated tables beside the real ones, in the columns of the files."""
     schema, random = tables.schema, np.random.default_rng(mixed_seed(seed, "families"))
-    sides = [(_typed(tables, real), _rows(schema, real)), (_typed(tables, made), _rows(schema, made))]
+    sides = [
+        (_learned(tables, real, as_read=True), _rows(schema, real)),
+        (_learned(tables, made, as_read=False), _rows(schema, made)),
+    ]
     figures: list[Figure] = []
     for link in schema.links:
         both = [Families(frames[link.parent], frames[link.child], rows[link][0]) for frames, rows in sides]
@@ -127,14 +130,13 @@ def compared(tables: TableSet, real: Mapping[str, Any], made: Mapping[str, Any],
     )
 
 
-def _typed(tables: TableSet, frames: Mapping[str, Any]) -> dict[str, Any]:
-    """The learned columns of each table, as what they mean."""
+def _learned(tables: TableSet, frames: Mapping[str, Any], *, as_read: bool) -> dict[str, Any]:
+    """The learned columns of each table; `as_read`, cells of delimited text become what they mean."""
     out = {}
     for name, plan in tables.plans.items():
         unlearned = tables.writer(name).domain.unlearned if plan.trained else plan.own
         frame = frames[name][[column for column in plan.own if column not in unlearned]]
-        textual = plan.textual and all(dtype.kind == "O" for dtype in frame.dtypes)
-        out[name] = typed(frame, textual and len(frame.columns) > 0, tables.schema.table(name).types)
+        out[name] = typed(frame, as_read and plan.textual, tables.schema.table(name).types)
     return out
 
 
