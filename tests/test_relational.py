@@ -46,7 +46,7 @@ def shop(folder: Path, customers: int = 300, seed: int = 0) -> Path:
     amount = np.round(np.where(old, 90, 20) * np.exp(0.2 * random.normal(size=orders)), 2)
     sold = random.integers(1, 4, orders)
     order = np.repeat(np.arange(orders), sold)
-    kinds = np.array(["fruit", "tool"] * 10)
+    kinds = [*["fruit", "tool"] * 10, ""]
     product = 2 * random.integers(0, 10, len(order)) + (random.random(len(order)) < np.where(old[order], 0.9, 0.1))
     folder.mkdir(parents=True, exist_ok=True)
     names = np.array([f"C-{number:04d}" for number in range(1, customers + 1)])
@@ -59,11 +59,7 @@ def shop(folder: Path, customers: int = 300, seed: int = 0) -> Path:
             "paid": paid,
             "amount": amount,
         },
-        "products": {
-            "product_id": [f"{i:08x}-ab{i:02x}" for i in range(20)],
-            "kind": kinds,
-            "weight": np.arange(20) % 7,
-        },
+        "products": {"product_id": [f"{i:08x}-ab{i:02x}" for i in range(21)], "kind": kinds},
         "items": {
             "order_id": order + 100,
             "product_id": [f"{i:08x}-ab{i:02x}" for i in product],
