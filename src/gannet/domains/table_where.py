@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,7 @@ def read_demand(index: int, form: Form, column: Column | None, wanted: Any) -> D
     return Demand(index, text, frozenset(reader.levels), tuple(reader.spans), reader.missing)
 
 
-class _Reader:
+class _Reader(ABC):
     """Gathers what will do, item by item."""
 
     def __init__(self, text: str, form: Form, column: Column | None) -> None:
@@ -99,11 +100,13 @@ class _Reader:
             raise GannetError(f"where {self.text}: nothing was missing in this column in training")
         self.missing = True
 
+    @abstractmethod
     def _read_text(self, text: str) -> None:
-        raise NotImplementedError
+        """Take note of a value in the column's own spelling."""
 
+    @abstractmethod
     def _read_value(self, value: Any) -> None:
-        raise NotImplementedError
+        """Take note of a value of a type of Python's."""
 
 
 class _Texts(_Reader):
