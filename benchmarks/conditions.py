@@ -4,9 +4,10 @@
 
 FOLDER holds adult_train.csv.gz. A fifth of the rows is held out by a fixed seed; a run is trained on the rest (or taken
 from --run, trained so before). Printed side by side: rows a second without and with conditions, the share of rows that
-meet them; the distance of generated rows to held-out rows, both of those that meet the condition, beside that of real
-training rows (mean over columns of the Kolmogorov-Smirnov or total variation distance; 0 is best); and rows with a
-fifth of their cells removed, completed by the model, by each column's mode or median, and by draws from each column.
+meet them; the distance to held-out rows that meet the condition (mean over columns of the Kolmogorov-Smirnov or total
+variation distance; 0 is best) of rows asked for, rows chosen among unconditional ones, real training rows that meet it,
+and unconditional rows; and rows with a fifth of their cells removed, completed by the model, by each column's mode or
+median, and by draws from each column.
 """
 
 from __future__ import annotations
@@ -123,14 +124,14 @@ def cost(model: Model, rows: int) -> None:
 
 def rightness(model: Model, train: Frame, held: Frame) -> None:
     """Distances to the held-out rows that meet each condition."""
-    print(f"\n{'distance to held-out rows of':34}{'rows':>7}{'generated':>12}{'real':>9}{'unconditional':>15}")
-    plain = model.sample(len(train), seed=1)
+    print(f"\n{'distance to held-out rows of':34}{'rows':>7}{'asked':>9}{'chosen':>9}{'real':>9}{'unasked':>9}")
+    plain = model.sample(2 * len(train), seed=1)
     for name, where in CONDITIONS.items():
         target = held[meets(held, where)]
         real = train[meets(train, where)]
         generated = model.sample(len(real), where=where, seed=2)
-        figures = [distance(target, each) for each in (generated, real, plain)]
-        print(f"{name:34}{len(target):7,}{figures[0]:12.4f}{figures[1]:9.4f}{figures[2]:15.4f}")
+        rows = (generated, plain[meets(plain, where)], real, plain)
+        print(f"{name:34}{len(target):7,}" + "".join(f"{distance(target, each):9.4f}" for each in rows))
 
 
 def filling(model: Model, train: Frame, held: Frame) -> None:

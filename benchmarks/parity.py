@@ -34,7 +34,8 @@ def features(rows: Frame, like: Frame) -> Frame:
     out = rows.drop(columns=OUTCOME).copy()
     for name in out.columns:
         if like[name].dtype.kind not in "iuf":
-            out[name] = pandas.Categorical(out[name], categories=sorted(like[name].dropna().unique()))
+            levels = sorted(like[name].dropna().unique())
+            out[name] = pandas.Categorical(out[name].where(out[name].isin(levels)), categories=levels)
     return out
 
 

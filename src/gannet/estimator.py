@@ -77,9 +77,16 @@ class GAN:
 
     def sample(self, n: int = 1, *, where: Mapping[str, Any] | None = None, truncation: float | None = None) -> Any:
         """`n` new samples in the form of X: an array for an array, a frame for a frame."""
+        return self._fitted().sample(n, seed=self.random_state or 0, where=where, truncation=truncation)
+
+    def fill(self, X: Any) -> Any:
+        """X with its missing cells drawn given what is known of each row; see `Model.fill`. Of tables alone."""
+        return self._fitted().fill(X, seed=self.random_state or 0)
+
+    def _fitted(self) -> Model:
         if "model_" not in vars(self):
             raise GannetError("this GAN is not fitted yet; call fit(X) first")
-        return self.model_.sample(n, seed=self.random_state or 0, where=where, truncation=truncation)
+        return self.model_
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's parameters by name."""

@@ -88,7 +88,8 @@ class Model:
         """`n` encoded samples [n, *shape] on the CPU, and the conditions [n, width] they were asked for."""
         self._check(n, truncation)
         if where and self.prior is None:
-            raise GannetError(f"where {dict(where)}: this run was trained without conditions")
+            beside = "; sample() asks any column of a table" if self.spec.kind == "tables" else ""
+            raise GannetError(f"where {dict(where)}: this run was trained without conditions{beside}")
         condition = None
         if self.prior is not None:
             condition = self.prior.draw(n, mixed_seed(seed, "condition"), where)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 CANDIDATES = 4
 """Conditions offered for each row, where the generator has conditions and is asked for more."""
+COMMON = 0.5
+"""Where this share of all rows is as asked for, rows are chosen: that costs no more, and is exact."""
 TRIES = 200
 """Rows drawn for each row wanted before it is given up."""
 ROUNDS = 20
@@ -61,11 +63,12 @@ class Drawer:
 
     def __post_init__(self) -> None:
         self.drawn = self.met = 0
+        self.common = False
         self._batches = self._good()
 
     @property
     def by_wish(self) -> bool:
-        """Whether the recipe is asked; if not, rows are chosen among those that it makes anyway."""
+        """Whether the recipe can be asked; if not, rows are chosen among those that it makes anyway."""
         wish = self.asking.wish
         return self.model.recipe.answers and bool(wish.levels or wish.ranges)
 
@@ -95,6 +98,8 @@ class Drawer:
         batch = self.asking.settled(tables(self.model).values(*self._draw(number)))
         good = np.flatnonzero(self.asking.meets(batch))
         self.drawn, self.met = self.drawn + len(batch[0]), self.met + len(good)
+        if number == 0:
+            self.common = len(good) >= COMMON * len(batch[0])
         if not len(good) and self.drawn >= max(FRUITLESS, TRIES * self.met):
             self._too_rare(batch)
         return batch if len(good) == len(batch[0]) else [content.take(good) for content in batch]
@@ -117,16 +122,17 @@ class Drawer:
         )
 
     def _draw(self, number: int) -> tuple[Tensor, Tensor | None]:
-        """The samples of one chunk and their conditions."""
+        """The samples of one chunk and their conditions; the first is of all rows, to see how many are as asked."""
         model, seed = self.model, mixed_seed(self.seed, "where", number)
-        offered = self.chunk * (CANDIDATES if self.by_wish else 1)
+        by_wish = self.by_wish and number > 0 and not self.common
+        offered = self.chunk * (CANDIDATES if by_wish else 1)
         condition = None
         if model.prior is not None:
             condition = model.prior.draw(offered, mixed_seed(seed, "condition"), self.asking.given).to(model.device)
         truncation = 1.0 if self.truncation is None else self.truncation
         with torch.random.fork_rng(), torch.no_grad():
             reseed(seed, model.device)
-            if self.by_wish:
+            if by_wish:
                 samples, condition, _ = model.recipe.wished(self.chunk, self.asking.wish, condition, truncation)
                 # Rows that share their beginning stand side by side; a few of them should be as various as all.
                 order = torch.randperm(self.chunk, device=samples.device)
