@@ -126,6 +126,7 @@ def test_a_stopped_run_goes_on_within_its_budget_or_not_at_all(table: Path, tmp_
         ({"private": 3, "time": "1m"}, "part of its budget"),
         ({"private": 3, "settings": {"condition": "town"}}, "not together with --private"),
         ({"private": 3, "settings": {"constraints": "found"}}, "not together with --private"),
+        ({"private": 3, "settings": {"parity": "income by sex"}}, "not together with --private"),
         ({"private": 3, "settings": {"limits": "age=0..x"}}, "is no range"),
         ({"private": 3, "source": "toy:ring"}, "tables alone"),
         ({"private": 3, "rows": 400}, "too few"),

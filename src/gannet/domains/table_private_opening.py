@@ -50,9 +50,13 @@ def open_private(
     known: Tables | None = None,
 ) -> OpenedPrivately:
     """Open a table; `limits` are ranges of numbers known beforehand. Raises GannetError for what cannot be private."""
-    for name, given in (("condition", options.condition), ("constraints", options.constraints)):
+    refused = (
+        ("condition", options.condition, "any column can be asked for without it"),
+        ("constraints", options.constraints, "they are learned from real rows"),
+        ("parity", options.parity, "it repeats rows, each of which would then count several times"),
+    )
+    for name, given, why in refused:
         if given is not None:
-            why = "any column can be asked for without it" if name == "condition" else "they are learned from real rows"
             raise GannetError(f"{name}={given}: not together with --private; {why}")
     if options.least is not None:
         raise GannetError(f"least={options.least}: not together with --private, where the noise decides what is rare")
