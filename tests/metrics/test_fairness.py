@@ -60,7 +60,7 @@ def fresh() -> Answer:
 
 def test_fresh_samples_are_fair(fresh: Answer) -> None:
     assert fresh.verdict == "yes"
-    assert "real shares" in fresh.sentence
+    assert "surely falls short of its real share" in fresh.sentence
     assert fresh.figure("group shares: sex").value < 0.03
     assert fresh.figure("worst-off share: sex").value > 0.9
     assert abs(fresh.figure("label gap amplification: sex").value) < 0.05

@@ -232,7 +232,8 @@ def _notes(protocol: Protocol) -> list[str]:
     if protocol.count <= protocol.features:
         notes.append("fewer samples than features: the Fréchet distance sees only part of the spread.")
     notes.append(
-        f"intervals: distances by leaving out samples; precision, recall (k = {PRECISION_NEIGHBOURS}), density and "
-        f"coverage (k = {DENSITY_NEIGHBOURS}) also by judging fifths of the samples on their own."
+        "intervals: the Fréchet distance by its derivative in every sample, others by leaving samples out; precision, "
+        f"recall (k = {PRECISION_NEIGHBOURS}), density and coverage (k = {DENSITY_NEIGHBOURS}) also by judging fifths "
+        "of the samples on their own."
     )
     return notes

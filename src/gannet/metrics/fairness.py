@@ -327,7 +327,7 @@ def model_finding(groups: Groups, models: Models, sure: float) -> Finding:
         if grown - doubt > 0 and grown >= SMALL_GAP:
             verdict = _worst([verdict, "no" if grown >= GAP else "partly"])
             complaints.append(
-                f"a model that learned from generated rows has a {name} of {value:.2f} for {groups.name} "
+                f"a model that learned from generated rows shows {name} {value:.2f} for {groups.name} "
                 f"(from real rows {value - grown:.2f})"
             )
     header = [
@@ -458,8 +458,8 @@ def _sentence(columns: list[Groups], findings: list[Finding], verdict: Verdict) 
         grown = [figure.value for figure in figures if figure.name.startswith("label gap")]
         gaps = f" (by {100 * max(grown):+.1f} points at most, within chance)" if grown else ""
         return (
-            f"Groups of {names} come out at their real shares ({percent(moved)} of samples would have to change), "
-            f"and no gap between them surely grew{gaps}."
+            f"No group of {names} surely falls short of its real share ({percent(moved)} of samples would have to "
+            f"change their group), and no gap between groups surely grew{gaps}."
         )
     order = {"no": 0, "partly": 1}
     worst = sorted((each for each in findings if each.complaints), key=lambda each: order.get(each.verdict, 2))

@@ -292,7 +292,8 @@ def _because(verdict: Verdict, found: _Found) -> str:
     worst = min(found.judged, key=_standing, default=None)
     if worst is None:
         return ""
-    return f"By {worst.name} they lie {100 * _standing(worst):.0f} % of the way from wrong samples to real ones."
+    standing = f"{100 * _standing(worst):.0f} %"
+    return f"By {worst.name} they lie at best {standing} of the way from wrong samples to real ones."
 
 
 def _standing(figure: Figure) -> float:

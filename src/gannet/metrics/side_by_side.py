@@ -48,7 +48,7 @@ def show_pairs(
         chance = torch.from_numpy(random.permutation(len(order)))
         pictures = [
             Picture(
-                f"{which}: generated left, its nearest training sample right",
+                f"{which}, two by two: a generated picture left, its nearest training picture right",
                 _drawn(evidence, train, generated, chosen[:PICTURE_PAIRS], rows),
             )
             for which, chosen in (("The closest pairs, closest first", order), ("Pairs drawn at random", chance))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from gannet.report.style import STYLE
 from gannet.report.words import printable
 
-NUMERIC = re.compile(r"([-+−–~<>≤≥±×%().,/:\d\s⁻⁰¹²³⁴⁵⁶⁷⁸⁹]|\bto\b|\bat least\b|(?<=\d)e(?=[-+\d])|↑|↓|\*)*")
+NUMERIC = re.compile(r"([-+−–~<>≤≥±×%().,/:\d\s⁻⁰¹²³⁴⁵⁶⁷⁸⁹]|\bto\b|\bat least\b|\bof\b|(?<=\d)e(?=[-+\d])|↑|↓|\*)*")
 """A cell that reads as a number, an interval or nothing: set to the right."""
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 SMALL = 200
@@ -80,17 +80,21 @@ def _aligned(right: bool) -> str:
     return ' class="number"' if right else ""
 
 
-def picture(png: bytes, caption: str) -> str:
-    """A PNG inside the page, with its caption; nothing but the caption when the bytes are no PNG."""
+def picture(png: bytes, caption: str, *, wide: bool = False) -> str:
+    """A PNG inside the page, with its caption; nothing but the caption when the bytes are no PNG.
+
+    `wide`: it holds words, so a narrow screen scrolls it sideways and keeps it readable.
+    """
     if not png.startswith(PNG_HEAD) or len(png) < 24:
         return f'<p class="note">A picture is missing here: {escape(caption)}</p>'
     width, height = int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
     small = 0 < width < SMALL
     scale = -(-SMALL // width) if small else 1
-    style = ' class="pixels"' if small else ""
+    style = ' class="pixels"' if small else ' class="wide"' if wide else ""
     data = base64.b64encode(png).decode()
+    figure = '<figure class="picture" tabindex="0">' if wide else '<figure class="picture">'
     return (
-        f'<figure class="picture"><img src="data:image/png;base64,{data}" alt="{escape(caption)}" '
+        f'{figure}<img src="data:image/png;base64,{data}" alt="{escape(caption)}" '
         f'width="{width * scale}" height="{height * scale}"{style}>'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )

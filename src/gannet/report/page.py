@@ -81,7 +81,7 @@ def _opening(report: Report, facts: Facts) -> str:
         + (f'<p class="faint">{made}</p>' if made else "")
         + paragraph(summary(report, facts), "lead")
         + (f'<nav aria-label="The six questions"><ul class="chips">{chips}</ul></nav>' if chips else "")
-        + (picture(preview, "Samples this model generated") if preview else "")
+        + (picture(preview, "Samples this model generated", wide=facts.get("kind") == "tables") if preview else "")
         + (paragraph(KEY, "key") if chips or report.figures else "")
         + "</header>"
     )

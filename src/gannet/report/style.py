@@ -115,6 +115,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 caption{text-align:left;font-weight:600;padding:0 0 .35rem}
 th,td{text-align:left;padding:.3rem .9rem .3rem 0;border-bottom:1px solid var(--rule);vertical-align:top;
   max-width:20rem;overflow-wrap:break-word;unicode-bidi:isolate}
+th:only-child,td:only-child{max-width:44rem}
 th{font-weight:600}tbody th{font-weight:400;min-width:8rem}
 td.number,th.number{text-align:right;white-space:nowrap}
 tbody tr:last-child>*{border-bottom:0}
@@ -134,7 +135,8 @@ _PHONE = """
 @media (max-width:36rem){
 h1{font-size:1.45rem}h2{font-size:1.2rem}
 .name tspan{display:none}
-th,td{max-width:11rem}
+.picture{overflow-x:auto}.picture img.wide{max-width:none;width:40rem}
+th,td{max-width:11rem}th:only-child,td:only-child{max-width:22rem}
 dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.45rem}
 .chips{display:grid;grid-template-columns:1fr 1fr}
 .chips a{font-size:.9rem;gap:.4rem;padding:.55rem .6rem}
