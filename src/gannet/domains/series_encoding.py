@@ -131,7 +131,7 @@ class Encoding:
         courses: list[np.ndarray] = []
         places, alive = panel.places(self.length)
         if self.shape is not None:
-            own, moving = self.shape.apply(*self._standard(panel, random))
+            own, moving = self.shape.apply(*self._standard(panel, random), random)
             attributes.append(own)
             courses.append(moving)
         for course, (_, track) in zip(self._courses(panel), self.tracks, strict=True):

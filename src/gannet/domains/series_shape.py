@@ -1,8 +1,8 @@
 """How series of any size and colour come to look alike, so that a network sees the small beside the large.
 
 Columns that go together are turned into what they share and what parts them; each series is scaled by its own mean and
-deviation, which become attributes of it (Lin et al. 2020, section 4.1); every frequency is brought to the same power,
-and rare jumps are drawn in, so that what is left looks like noise of one size.
+deviation, which become attributes of it (Lin et al. 2020, section 4.1); what follows from the steps before is taken
+out, every frequency is brought to the same power, and rare jumps are drawn in: what is left looks like noise.
 `Shape.fit(standard, alive)`, then `apply` and `undo`, exact inverses.
 """
 
@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from gannet.domains.series_memory import Memory
+
 Array = np.ndarray
 
 TOGETHER = 0.8
 """Correlation from which columns are turned together."""
+LOOSE = 0.15
+"""Share of a deviation by which the mean and the scale of a series are off, at random."""
 CALM = 0.05
 """Share of a typical deviation below which a series counts as still; keeps its scale from vanishing."""
 KNOTS = 48
@@ -44,6 +48,8 @@ class Shape:
     """Added to the deviation of each component, in quadrature [components]."""
     profile: Array
     """The mean course of the scaled components [components, length]."""
+    memory: Memory
+    """What each step follows from in the steps before."""
     power: Array
     """Deviation at each knot of frequency, 0 to 1/2 a step [components, KNOTS + 1]."""
     bends: Array
@@ -67,21 +73,33 @@ class Shape:
         attributes = np.concatenate([mean, np.log(scale)], 1)
         scaled = np.where(alive[:, :, None], (components - mean[:, None]) / scale[:, None], 0.0)
         profile = scaled.sum(0) / np.maximum(alive.sum(0), 1)[:, None]
-        power = _power(scaled - profile, alive)
-        shape = cls(turn, size, _quantiles(attributes), floor, profile.T.copy(), power, np.zeros((len(size), 0)))
-        even = shape._filtered(scaled - profile, alive, inverse=False)[alive]
-        return replace(shape, bends=_quantiles(even))
+        moving = np.where(alive[:, :, None], scaled - profile, 0.0)
+        memory = Memory.fit(moving, alive)
+        fresh = memory.innovations(moving, alive)
+        power = _power(fresh, alive)
+        shape = cls(
+            turn, size, _quantiles(attributes), floor, profile.T.copy(), memory, power, np.zeros((len(size), 0))
+        )
+        return replace(shape, bends=_quantiles(shape._filtered(fresh, alive, inverse=False)[alive]))
 
-    def apply(self, standard: Array, alive: Array) -> tuple[Array, Array]:
-        """Columns [n, length, columns] -> attributes [n, 2 * components], courses [n, length, components]."""
+    def apply(self, standard: Array, alive: Array, random: np.random.Generator | None = None) -> tuple[Array, Array]:
+        """Columns [n, length, columns] -> attributes [n, 2 * components], courses [n, length, components].
+
+        Any mean and scale will do, as the course makes up for them: with `random` they are somewhat off, so that
+        the discriminator cannot tell real courses by a mean of exactly 0 and a deviation of exactly 1.
+        """
         components = standard @ self.turn / self.size
         mean, deviation = _own(components, alive)
         scale = np.sqrt(deviation**2 + self.floor**2)
+        if random is not None:
+            mean = mean + LOOSE * scale * random.standard_normal(mean.shape)
+            scale = scale * np.exp(LOOSE * random.standard_normal(scale.shape))
         attributes = _through(
             np.concatenate([mean, np.log(scale)], 1), self.attributes, _normal(self.attributes.shape[1])
         )
         scaled = (components - mean[:, None]) / scale[:, None] - self.profile.T[: standard.shape[1]]
-        even = self._filtered(scaled, alive, inverse=False)
+        moving = np.where(alive[:, :, None], scaled, 0.0)
+        even = self._filtered(self.memory.innovations(moving, alive), alive, inverse=False)
         return attributes, self._bent(even, self.bends, _normal(self.bends.shape[1])) * alive[:, :, None]
 
     def undo(self, attributes: Array, courses: Array, alive: Array) -> Array:
@@ -89,7 +107,8 @@ class Shape:
         held = _through(np.clip(attributes, -WIDEST, WIDEST), _normal(self.attributes.shape[1]), self.attributes)
         mean, scale = held[:, : self.components], np.exp(held[:, self.components :])
         even = self._bent(courses, _normal(self.bends.shape[1]), self.bends) * alive[:, :, None]
-        scaled = self._filtered(even, alive, inverse=True) + self.profile.T[: courses.shape[1]]
+        fresh = self._filtered(even, alive, inverse=True)
+        scaled = self.memory.rebuilt(fresh, alive) + self.profile.T[: courses.shape[1]]
         return (scaled * scale[:, None] + mean[:, None]) * self.size @ self.turn.T
 
     @staticmethod
@@ -112,11 +131,13 @@ class Shape:
         return np.stack([np.interp(places, knots, power) for power in self.power], 1)
 
     def to_json(self) -> dict[str, Any]:
-        return {name: value.tolist() for name, value in vars(self).items()}
+        arrays = {name: value.tolist() for name, value in vars(self).items() if name != "memory"}
+        return {**arrays, "memory": self.memory.to_json()}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Shape:
-        return cls(**{name: np.array(value, dtype=np.float64) for name, value in data.items()})
+        arrays = {name: np.array(value, dtype=np.float64) for name, value in data.items() if name != "memory"}
+        return cls(**arrays, memory=Memory.from_json(data["memory"]))
 
 
 def _turned(steps: Array, noise: Array, apart: Array) -> tuple[Array, Array]:

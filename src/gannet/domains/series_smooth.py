@@ -48,7 +48,7 @@ class Smooth:
         """What a column of numbers looks like over all steps; without a panel its values are gaps, in no order."""
         assert isinstance(column.values, Numbers)
         values = column.values.array
-        finite = values[np.isfinite(values)]
+        finite = single(values[np.isfinite(values)])
         distinct, counts = np.unique(finite, return_counts=True)
         masses = tuple(distinct[counts >= MASS * len(finite)].tolist())
         free = finite[~np.isin(finite, masses)] if masses else finite
@@ -138,6 +138,12 @@ class Smooth:
     def from_json(cls, data: dict[str, Any]) -> Smooth:
         values = data["values"]
         return cls(**{**data, "masses": tuple(data["masses"]), "values": None if values is None else tuple(values)})
+
+
+def single(values: np.ndarray) -> np.ndarray:
+    """Values [n] that are 32-bit ones written out to 16 digits, as those again, so that their rounding is found."""
+    short = values.astype(np.float32).astype(np.float64)
+    return short if np.allclose(short, values, rtol=1e-14, atol=0) else values
 
 
 def _few(distinct: np.ndarray, counts: np.ndarray) -> bool:
