@@ -330,7 +330,7 @@ def test_shape_is_undone_exactly_whatever_the_lengths_and_magnitudes() -> None:
     columns = random.normal(size=(80, 17, 3)).cumsum(1) * np.exp(2 * random.normal(size=(80, 1, 1)))
     columns[:, :, 1] = columns[:, :, 0] + 0.01 * columns[:, :, 1]
     columns *= alive[:, :, None]
-    shape = Shape.fit(columns, alive, np.zeros(3), np.zeros(3, dtype=bool))
+    shape = Shape.fit(columns, alive, np.zeros(3), np.zeros(3, dtype=bool), random)
     attributes, courses = shape.apply(columns, alive)
     assert np.allclose(shape.undo(attributes, courses, alive)[alive], columns[alive], atol=1e-8)
     assert 0.5 < courses[alive].std() < 1.5 and (courses[~alive] == 0).all()
@@ -340,7 +340,7 @@ def test_columns_that_follow_from_others_are_not_learned_by_themselves() -> None
     random = np.random.default_rng(1)
     columns = random.normal(size=(50, 12, 3)).cumsum(1)
     columns[:, :, 2] = columns[:, :, 0]
-    shape = Shape.fit(columns, np.ones((50, 12), dtype=bool), np.zeros(3), np.zeros(3, dtype=bool))
+    shape = Shape.fit(columns, np.ones((50, 12), dtype=bool), np.zeros(3), np.zeros(3, dtype=bool), random)
     assert shape.components == 2
 
 

@@ -79,10 +79,11 @@ class Encoding:
         smooth = [track for _, track in tracks if isinstance(track, Smooth)]
         if not smooth:
             return empty
-        standard, alive = empty._standard(panel, None)
+        random = np.random.default_rng(0)
+        standard, alive = empty._standard(panel, random)
         noise = np.array([track.noise for track in smooth])
         apart = np.array([bool(track.masses) for track in smooth])
-        return cls(**{**vars(empty), "shape": Shape.fit(standard, alive, noise, apart)})
+        return cls(**{**vars(empty), "shape": Shape.fit(standard, alive, noise, apart, random)})
 
     # -------------------------------------------------------------------------------------------------- layout
 
@@ -109,7 +110,7 @@ class Encoding:
     def _attribute_blocks(self) -> tuple[Block, ...]:
         ends = (Block("numbers", 1),) if self.ends is not None else ()
         columns = tuple(block for column in self.columns for block in column.blocks)
-        own = (Block("numbers", 2 * self.components),) if self.components else ()
+        own = () if self.shape is None else (Block("numbers", self.shape.width),)
         return ends + columns + own
 
     def _course_blocks(self) -> tuple[Block, ...]:
@@ -146,7 +147,7 @@ class Encoding:
         alive = self.alive(samples)
         if self.shape is None:
             return None, alive
-        own = samples[:, self.constants - 2 * self.components : self.constants].astype(np.float64).mean(2)
+        own = samples[:, self.constants - self.shape.width : self.constants].astype(np.float64).mean(2)
         steps = samples[:, self.constants : self.constants + self.components].astype(np.float64).transpose(0, 2, 1)
         return self.shape.undo(own, steps * alive[:, :, None], alive), alive
 

@@ -19,11 +19,13 @@ from gannet.domains.series_memory import Memory
 Array = np.ndarray
 
 TOGETHER = 0.8
-"""Correlation from which columns are turned together."""
+"""Correlation within series from which columns are turned together."""
 LOOSE = 0.15
 """Share of a deviation by which the mean and the scale of a series are off, at random."""
 CALM = 0.05
 """Share of a typical deviation below which a series counts as still; keeps its scale from vanishing."""
+LEAST_MOVE = 1e-6
+"""Variance within series of a column that hardly moves in any."""
 KNOTS = 48
 """Frequencies at which power is kept, besides 0."""
 FAINTEST = 1e-3
@@ -41,11 +43,13 @@ class Shape:
     turn: Array
     """[columns, components]: unit columns, so components = standard @ turn / size."""
     size: Array
-    """The deviation of each component [components]."""
+    """How much each component moves within a series [components]."""
+    group: Array
+    """Which components share their scale, as those of columns that were turned together do [components]."""
     attributes: Array
-    """Ascending quantiles of mean and log deviation of the series' components [2 * components, quantiles]."""
+    """Ascending quantiles of the components' means and the groups' log scales [components + groups, quantiles]."""
     floor: Array
-    """Added to the deviation of each component, in quadrature [components]."""
+    """Added to the scale of each group, in quadrature [groups]."""
     profile: Array
     """The mean course of the scaled components [components, length]."""
     memory: Memory
@@ -59,45 +63,45 @@ class Shape:
     def components(self) -> int:
         return len(self.size)
 
+    @property
+    def width(self) -> int:
+        """Attributes of a series: the mean of each component, the scale of each group."""
+        return len(self.attributes)
+
     @classmethod
-    def fit(cls, standard: Array, alive: Array, noise: Array, apart: Array) -> Shape:
+    def fit(cls, standard: Array, alive: Array, noise: Array, apart: Array, random: np.random.Generator) -> Shape:
         """From standardised columns [n, length, columns] without gaps, where `alive` [n, length].
 
         `noise` is the deviation of each column's rounding; columns of `apart` are not turned with others.
         """
-        turn, size = _turned(standard[alive], noise, apart)
+        turn, size, group = _turned(standard, alive, noise, apart)
         components = standard @ turn / size
-        mean, deviation = _own(components, alive)
-        floor = CALM * np.maximum(np.median(deviation, 0), 1e-3)
-        scale = np.sqrt(deviation**2 + floor**2)
+        floor = CALM * np.maximum(np.median(_own(components, alive, group)[1], 0), 1e-3)
+        mean, scale = _loosely(components, alive, group, floor, random)
         attributes = np.concatenate([mean, np.log(scale)], 1)
-        scaled = np.where(alive[:, :, None], (components - mean[:, None]) / scale[:, None], 0.0)
+        scaled = np.where(alive[:, :, None], (components - mean[:, None]) / scale[:, None, group], 0.0)
         profile = scaled.sum(0) / np.maximum(alive.sum(0), 1)[:, None]
         moving = np.where(alive[:, :, None], scaled - profile, 0.0)
         memory = Memory.fit(moving, alive)
         fresh = memory.innovations(moving, alive)
         power = _power(fresh, alive)
         shape = cls(
-            turn, size, _quantiles(attributes), floor, profile.T.copy(), memory, power, np.zeros((len(size), 0))
+            turn, size, group, _quantiles(attributes), floor, profile.T.copy(), memory, power, np.zeros((len(size), 0))
         )
         return replace(shape, bends=_quantiles(shape._filtered(fresh, alive, inverse=False)[alive]))
 
     def apply(self, standard: Array, alive: Array, random: np.random.Generator | None = None) -> tuple[Array, Array]:
-        """Columns [n, length, columns] -> attributes [n, 2 * components], courses [n, length, components].
+        """Columns [n, length, columns] -> attributes [n, width], courses [n, length, components].
 
         Any mean and scale will do, as the course makes up for them: with `random` they are somewhat off, so that
         the discriminator cannot tell real courses by a mean of exactly 0 and a deviation of exactly 1.
         """
         components = standard @ self.turn / self.size
-        mean, deviation = _own(components, alive)
-        scale = np.sqrt(deviation**2 + self.floor**2)
-        if random is not None:
-            mean = mean + LOOSE * scale * random.standard_normal(mean.shape)
-            scale = scale * np.exp(LOOSE * random.standard_normal(scale.shape))
+        mean, scale = _loosely(components, alive, self.group, self.floor, random)
         attributes = _through(
             np.concatenate([mean, np.log(scale)], 1), self.attributes, _normal(self.attributes.shape[1])
         )
-        scaled = (components - mean[:, None]) / scale[:, None] - self.profile.T[: standard.shape[1]]
+        scaled = (components - mean[:, None]) / scale[:, None, self.group] - self.profile.T[: standard.shape[1]]
         moving = np.where(alive[:, :, None], scaled, 0.0)
         even = self._filtered(self.memory.innovations(moving, alive), alive, inverse=False)
         return attributes, self._bent(even, self.bends, _normal(self.bends.shape[1])) * alive[:, :, None]
@@ -105,7 +109,7 @@ class Shape:
     def undo(self, attributes: Array, courses: Array, alive: Array) -> Array:
         """The inverse of `apply`."""
         held = _through(np.clip(attributes, -WIDEST, WIDEST), _normal(self.attributes.shape[1]), self.attributes)
-        mean, scale = held[:, : self.components], np.exp(held[:, self.components :])
+        mean, scale = held[:, : self.components], np.exp(held[:, self.components :])[:, self.group]
         even = self._bent(courses, _normal(self.bends.shape[1]), self.bends) * alive[:, :, None]
         fresh = self._filtered(even, alive, inverse=True)
         scaled = self.memory.rebuilt(fresh, alive) + self.profile.T[: courses.shape[1]]
@@ -137,19 +141,27 @@ class Shape:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Shape:
         arrays = {name: np.array(value, dtype=np.float64) for name, value in data.items() if name != "memory"}
+        arrays["group"] = arrays["group"].astype(np.int64)
         return cls(**arrays, memory=Memory.from_json(data["memory"]))
 
 
-def _turned(steps: Array, noise: Array, apart: Array) -> tuple[Array, Array]:
-    """Principal directions within each group of columns that go together; those of rounding alone are left out."""
-    columns = steps.shape[1]
-    covariance = np.cov(steps.T).reshape(columns, columns) if len(steps) > 1 else np.eye(columns)
+def _turned(standard: Array, alive: Array, noise: Array, apart: Array) -> tuple[Array, Array, Array]:
+    """Principal directions of moves within series, in each group of columns that move together, their sizes and groups.
+
+    Directions of rounding alone are left out.
+    """
+    columns = standard.shape[2]
+    weights = alive[:, :, None]
+    centred = (standard - (standard * weights).sum(1, keepdims=True) / weights.sum(1, keepdims=True)) * weights
+    covariance = np.einsum("nta,ntb->ab", centred, centred) / alive.sum()
     deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-12))
     near = np.abs(covariance / np.outer(deviation, deviation)) >= TOGETHER
     near[apart] = near[:, apart] = False
     np.fill_diagonal(near, True)
-    turns, sizes = [], []
-    for group in _groups(near):
+    turns: list[Array] = []
+    sizes: list[float] = []
+    owners: list[int] = []
+    for index, group in enumerate(_groups(near)):
         values, vectors = np.linalg.eigh(covariance[np.ix_(group, group)])
         for value, vector in zip(values[::-1], vectors.T[::-1], strict=True):
             rounding = float((vector**2 * noise[group] ** 2).sum())
@@ -159,8 +171,9 @@ def _turned(steps: Array, noise: Array, apart: Array) -> tuple[Array, Array]:
             # A direction and its opposite are the same; the largest part is made positive.
             turn[group] = vector * np.sign(vector[np.abs(vector).argmax()])
             turns.append(turn)
-            sizes.append(max(float(value), 1e-12) ** 0.5)
-    return np.stack(turns, 1), np.array(sizes)
+            sizes.append(max(float(value), LEAST_MOVE) ** 0.5)
+            owners.append(index)
+    return np.stack(turns, 1), np.array(sizes), np.unique(owners, return_inverse=True)[1]
 
 
 def _groups(near: Array) -> list[list[int]]:
@@ -176,12 +189,26 @@ def _groups(near: Array) -> list[list[int]]:
     return groups
 
 
-def _own(components: Array, alive: Array) -> tuple[Array, Array]:
-    """Mean and deviation [n, components] of each series over its own steps."""
+def _own(components: Array, alive: Array, group: Array) -> tuple[Array, Array]:
+    """Mean [n, components] and deviation [n, groups] of each series over its own steps."""
     counts = alive.sum(1)[:, None]
     weights = alive[:, :, None]
     mean = (components * weights).sum(1) / counts
-    return mean, np.sqrt((((components - mean[:, None]) ** 2) * weights).sum(1) / counts)
+    power = (((components - mean[:, None]) ** 2) * weights).sum(1) / counts
+    shares = np.stack([power[:, group == index].mean(1) for index in range(int(group.max()) + 1)], 1)
+    return mean, np.sqrt(shares)
+
+
+def _loosely(
+    components: Array, alive: Array, group: Array, floor: Array, random: np.random.Generator | None
+) -> tuple[Array, Array]:
+    """Mean [n, components] and scale [n, groups] of each series, somewhat off where there is chance."""
+    mean, deviation = _own(components, alive, group)
+    scale = np.sqrt(deviation**2 + floor**2)
+    if random is not None:
+        mean = mean + LOOSE * scale[:, group] * random.standard_normal(mean.shape)
+        scale = scale * np.exp(LOOSE * random.standard_normal(scale.shape))
+    return mean, scale
 
 
 def _quantiles(attributes: Array) -> Array:
@@ -196,7 +223,7 @@ def _quantiles(attributes: Array) -> Array:
         part.mean(0) for part in (ordered[:SERIES_PER_QUANTILE], ordered[-SERIES_PER_QUANTILE:])
     )
     found[:, 1:-1] = np.clip(found[:, 1:-1], found[:, :1], found[:, -1:])
-    least = np.maximum(1e-6, 1e-4 * (found[:, -1:] - found[:, :1]))
+    least = np.maximum(1e-3, 1e-4 * (found[:, -1:] - found[:, :1]))
     return np.maximum.accumulate(found, 1) + least * np.arange(count)
 
 
