@@ -12,7 +12,7 @@ from gannet.api import open_source
 from gannet.domains.domain import Subset
 from gannet.errors import GannetError
 from gannet.model import Model
-from gannet.proof import compare_runs, kept_report, write_card, write_report
+from gannet.proof import compare_runs, kept_report, write_card, write_comparison, write_report
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,9 @@ def test_an_evaluation_answers_six_questions_and_goes_into_the_run_folder_and_ba
     assert json.loads(figures.read_text())["protocol"]["data"] == run.settings["fingerprint"]
     assert kept_report(run.path).to_json() == report.to_json()
     assert write_card(run.path).read_text(encoding="utf-8").count("toy:moons") >= 1
-    assert compare_runs([run.path, run.path])
+    assert any("95 % interval" in line for line in compare_runs([run.path, run.path]))
+    beside = write_comparison([run.path, run.path], run.path / "beside" / "comparison.html")
+    assert "judged in the same way" in beside.read_text(encoding="utf-8")
 
 
 def people(path: Path, rows: int = 360) -> Path:

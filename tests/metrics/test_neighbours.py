@@ -194,3 +194,41 @@ def test_many_identical_rows_are_measured_in_bounded_memory() -> None:
 def test_too_few_samples_are_refused_with_the_numbers() -> None:
     with pytest.raises(GannetError, match="5 nearest neighbours need more than 4 other samples"):
         neighbour_scores(normal(5, 2, 0), normal(20, 2, 1))
+
+
+@pytest.mark.parametrize("rows", [9, 33, 100, 2047, 2049, 4200])
+def test_the_search_is_exact_whatever_the_number_of_points(rows: int) -> None:
+    draw = torch.Generator().manual_seed(rows)
+    points, queries = torch.randn(rows, 5, generator=draw), torch.randn(40, 5, generator=draw)
+    for found, distances in (
+        (nearest(queries, points, 7), torch.cdist(queries.double(), points.double())),
+        (
+            nearest(points, points, 7, exclude_self=True),
+            torch.cdist(points.double(), points.double()).fill_diagonal_(9e9),
+        ),
+    ):
+        best = distances.topk(7, largest=False)
+        assert torch.allclose(found[0], best.values)
+        assert torch.equal(found[1], best.indices)
+
+
+def test_equally_near_points_are_each_found_once_and_in_order() -> None:
+    points = torch.randint(2, (3000, 2), generator=torch.Generator().manual_seed(0)).float()
+    _, rows = nearest(points[:50], points, 3)
+    for query, found in zip(points[:50], rows, strict=True):
+        assert len(set(found.tolist())) == 3 and bool((points[found] == query).all())
+    assert torch.equal(rows, rows.sort(1).values)
+
+
+def test_a_search_on_several_threads_finds_the_same_and_leaves_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    points, queries = torch.randn(2500, 6, generator=draw), torch.randn(1500, 6, generator=draw)
+    alone, before = nearest(queries, points, 4), torch.get_num_threads()
+    monkeypatch.setattr(neighbours, "MANY_PAIRS", 1)
+    try:
+        torch.set_num_threads(3)
+        shared = nearest(queries, points, 4)
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True))

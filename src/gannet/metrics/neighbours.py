@@ -7,7 +7,8 @@ Everything streams in blocks: memory grows with the rows, never with their squar
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import sqrt
 
@@ -21,6 +22,8 @@ PRECISION_NEIGHBOURS = 3
 DENSITY_NEIGHBOURS = 5
 """k of density and coverage: the published default."""
 
+MANY_PAIRS = 10**8
+"""Pairs of samples from which a search is shared out among threads."""
 BLOCK = 2**24
 """Numbers in the largest block of distances."""
 GROUP = 32
@@ -48,8 +51,8 @@ def nearest(queries: Tensor, points: Tensor, k: int, *, exclude_self: bool = Fal
     padding = right.new_zeros(tiles * TILE - len(points), right.shape[1])
     padding[:, -1] = torch.inf  # further than any point
     right = torch.cat([right, padding])
-    distances, indices = [], []
-    for start in range(0, len(queries), HEIGHT):
+
+    def found(start: int) -> tuple[Tensor, Tensor]:
         rows = left[start : start + HEIGHT]
         own = torch.arange(start, start + len(rows), device=rows.device)[:, None] if exclude_self else None
         candidates, missing = _sieve(rows, right, k, own)
@@ -57,9 +60,29 @@ def nearest(queries: Tensor, points: Tensor, k: int, *, exclude_self: bool = Fal
         exact = _squared_distances(queries[start : start + HEIGHT, None], points[candidates])
         exact[missing] = torch.inf
         order = exact.sort(stable=True, dim=1)
-        distances.append(order.values[:, :k].sqrt())
-        indices.append(candidates.gather(1, order.indices[:, :k]))
+        return order.values[:, :k].sqrt(), candidates.gather(1, order.indices[:, :k])
+
+    starts = range(0, len(queries), HEIGHT)
+    large = len(queries) * len(points) >= MANY_PAIRS and queries.device.type == "cpu"
+    parts = _at_once(found, starts) if large else [found(start) for start in starts]
+    distances, indices = zip(*parts, strict=True)
     return torch.cat(distances), torch.cat(indices)
+
+
+def _at_once(work: Callable[[int], tuple[Tensor, Tensor]], starts: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """The work at every start, on as many threads as PyTorch may use, each with operations of one thread.
+
+    Threads that share every operation wait for each other, which costs several times the work where another program
+    keeps a core busy. Only for what is large: the number of threads is PyTorch's own setting, put back at the end.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return [work(start) for start in starts]
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            return list(pool.map(work, starts))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def radii(points: Tensor, k: int) -> Tensor:
