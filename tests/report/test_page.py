@@ -11,6 +11,7 @@ import pytest
 
 from gannet.metrics.answer import Answer, Figure, Picture, Table
 from gannet.metrics.report import Report
+from gannet.metrics.side_by_side import ROWS_SHOWN
 from gannet.report import render_page
 from gannet.report.style import DARK, LIGHT, STYLE
 from gannet.report.words import QUESTIONS, duration, number, printable
@@ -257,3 +258,10 @@ def _protocol() -> Any:
     from gannet.metrics.report import Protocol
 
     return Protocol(10, 2, "toy-1", None, "held-out samples", "the features' own", 0, "1", None)
+
+
+def test_a_page_that_shows_training_samples_says_so_at_its_top(report: Report, facts: dict[str, Any]) -> None:
+    assert "Holds real data" not in render_page(report, facts)
+    answers = [replace(each, notes=[*each.notes, ROWS_SHOWN]) if each.key == "new" else each for each in report.answers]
+    page = render_page(replace(report, answers=answers), facts)
+    assert page.index("Holds real data") < page.index('id="real"')

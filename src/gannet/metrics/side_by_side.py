@@ -23,10 +23,8 @@ LONGEST = 24
 """Characters of a cell."""
 EQUAL, CLOSE, TOLERANCE = "=", "≈", 0.05
 """In place of a generated cell that equals the hidden training row's, or is a number within this share of it."""
-PICTURES_SHOWN = (
-    "the pictures of pairs show training pictures as they are: this page holds real data, mind who reads it."
-)
-ROWS_SHOWN = "the table of closest pairs shows training rows as they are: this page holds real data, mind who reads it."
+PICTURES_SHOWN = "the pairs under question 3 show training pictures as they are; mind who reads this page."
+ROWS_SHOWN = "the table of closest pairs shows training rows as they are; mind who reads this page."
 ROWS_HIDDEN = (
     f"training rows stay hidden: {EQUAL} stands for a cell in which the generated row equals its nearest training row, "
     f"{CLOSE} for a number within {TOLERANCE:.0%} of it; the other cells are the generated row's own. To see the rows, "

@@ -10,6 +10,7 @@ from typing import Any
 
 from gannet.metrics.answer import QUESTIONS, Answer, Figure, Verdict
 from gannet.metrics.report import Report
+from gannet.metrics.side_by_side import PICTURES_SHOWN, ROWS_SHOWN
 from gannet.report.charts import figure_track
 from gannet.report.curves import training_charts
 from gannet.report.markup import bullets, document, escape, paragraph, picture, table
@@ -81,10 +82,18 @@ def _opening(report: Report, facts: Facts) -> str:
         + (f'<p class="faint">{made}</p>' if made else "")
         + paragraph(summary(report, facts), "lead")
         + (f'<nav aria-label="The six questions"><ul class="chips">{chips}</ul></nav>' if chips else "")
+        + _holds_real(report)
         + (picture(preview, "Samples this model generated", wide=facts.get("kind") == "tables") if preview else "")
         + (paragraph(KEY, "key") if chips or report.figures else "")
         + "</header>"
     )
+
+
+def _holds_real(report: Report) -> str:
+    """A warning at the top of a page that shows training pictures or rows: such a page is not for everybody."""
+    answer = report.answer("new")
+    told = [] if answer is None else [note for note in answer.notes if note in (PICTURES_SHOWN, ROWS_SHOWN)]
+    return "".join(f'<p class="warning"><strong>Holds real data:</strong> {escape(note)}</p>' for note in told)
 
 
 def _question(place: int, key: str, answer: Answer | None, facts: Facts) -> str:

@@ -124,6 +124,7 @@ tbody tr:last-child>*{border-bottom:0}
 .notes{padding-left:1.1rem;font-size:.92rem}
 .notes li{margin:.3rem 0;max-width:44rem}
 .note{font-size:.92rem;color:var(--faint)}
+.warning{border-left:4px solid var(--partly);padding:.35rem .8rem;background:var(--raised)}
 pre{background:var(--raised);border:1px solid var(--rule);border-radius:.35rem;padding:.7rem .8rem;
   white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.5 ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace}
 dl{display:grid;grid-template-columns:minmax(7rem,max-content) 1fr;gap:.25rem 1.25rem;margin:1rem 0}
