@@ -86,17 +86,22 @@ def by_peer(name: str) -> Method:
         torch.manual_seed(0)
         np.random.seed(0)
         model = getattr(ctgan, name)()
-        frame, filled = train.copy(), {}
+        frame, moments = train.copy(), [column for column in train if is_moment(train[column])]
+        for column in moments:
+            # The peers know no moments: seconds stand in for them.
+            frame[column] = pandas.to_datetime(frame[column]).map(lambda moment: moment.timestamp())
         discrete = [column for column in frame if not is_number(frame[column])]
         for column in frame:
             if column in discrete:
                 frame[column] = frame[column].astype(str)
             elif frame[column].isna().any():
                 # The peers refuse missing numbers: the middle stands in for them.
-                filled[column] = frame[column].isna().mean()
                 frame[column] = frame[column].fillna(frame[column].median())
         model.fit(frame, discrete)
-        return model.sample(len(frame))
+        made = model.sample(len(frame))
+        for column in moments:
+            made[column] = pandas.to_datetime(made[column].round(), unit="s").dt.strftime("%Y-%m-%d %H:%M:%S")
+        return made
 
     return fit
 
@@ -146,6 +151,12 @@ ABLATION: dict[str, dict[str, Any]] = {
 
 def is_number(column: pandas.Series) -> bool:
     return column.dtype.kind in "iuf"
+
+
+def is_moment(column: pandas.Series) -> bool:
+    return not is_number(column) and bool(
+        pandas.to_datetime(column, format="%Y-%m-%d %H:%M:%S", errors="coerce").notna().all()
+    )
 
 
 def decimals(column: pandas.Series) -> int:
