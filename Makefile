@@ -1,6 +1,7 @@
 # make demo    a fresh environment, a GAN trained on handwritten digits, samples, and how good they are
 # make test    the default tests, in the same environment
 # make check   ruff and mypy          make slow   the proofs that take minutes
+# make faults  the scorecard of faults: kills, full disks, hurt and hostile files (docs/reliability.md)
 # make bench   the figures we claim   make clean  remove the environment and caches (never runs/)
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: demo test slow check format bench clean
+.PHONY: demo test slow faults check format bench clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -32,6 +33,9 @@ test: $(READY)
 
 slow: $(READY)
 	$(BIN)/python -m pytest -m slow
+
+faults: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m fault -r f tests/faults tests
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -81,6 +81,7 @@ def test_a_caller_keeps_its_own_random_stream() -> None:
     assert torch.equal(torch.rand(4), expected)
 
 
+@pytest.mark.fault(4)
 def test_the_same_command_goes_on_after_ctrl_c_and_ends_bit_equal() -> None:
     small(out="whole")
     session = api.prepare("toy:ring", out="parts", samples=640, size=0.25, settings={"batch_size": 32})

@@ -125,6 +125,7 @@ def test_the_mark_of_the_best_is_sealed_with_the_checkpoint(tmp_path: Path) -> N
     assert not best.is_best()
 
 
+@pytest.mark.fault(5)
 def test_every_byte_of_a_checkpoint_is_watched(tmp_path: Path) -> None:
     checkpoint = small(tmp_path)
     for path in checkpoint.path.iterdir():
@@ -142,6 +143,7 @@ def test_every_byte_of_a_checkpoint_is_watched(tmp_path: Path) -> None:
     checkpoint.verify()
 
 
+@pytest.mark.fault(5)
 def test_a_hurt_file_is_named_with_its_injury(tmp_path: Path) -> None:
     checkpoint = small(tmp_path)
     path = checkpoint.path / "ema.safetensors"
@@ -162,6 +164,7 @@ def test_a_hurt_file_is_named_with_its_injury(tmp_path: Path) -> None:
         checkpoint.verify()
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     "manifest",
     [
@@ -182,6 +185,7 @@ def test_a_manifest_that_lies_is_refused(tmp_path: Path, manifest: object) -> No
         checkpoint.read()
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     "data",
     [
@@ -202,6 +206,7 @@ def test_a_sealed_file_that_is_no_safetensors_is_refused(tmp_path: Path, data: b
         checkpoint.read()
 
 
+@pytest.mark.fault(2)
 def test_saving_the_same_moment_again_never_leaves_it_without_a_checkpoint(tmp_path: Path) -> None:
     first = small(tmp_path)
     before = digests(first)
@@ -222,6 +227,7 @@ def test_checkpoints_are_listed_by_their_moment(tmp_path: Path) -> None:
     assert list_checkpoints(tmp_path / "absent") == []
 
 
+@pytest.mark.fault(2)
 def test_a_failed_save_leaves_nothing_behind(tmp_path: Path) -> None:
     small(tmp_path)
     unknown = {"x": torch.ones(2, dtype=torch.complex64)}
@@ -244,6 +250,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["best.json"], "the file written aside is gone"
 
 
+@pytest.mark.fault(3)
 def test_a_disk_that_fills_in_the_middle_of_a_save_costs_only_that_save(tmp_path: Path) -> None:
     resource = pytest.importorskip("resource", reason="no resource limits on Windows")
     first = small(tmp_path)
@@ -261,6 +268,7 @@ def test_a_disk_that_fills_in_the_middle_of_a_save_costs_only_that_save(tmp_path
     first.verify()
 
 
+@pytest.mark.fault(3)
 def test_a_save_that_cannot_fit_is_refused_before_anything_is_written(tmp_path: Path) -> None:
     huge = torch.zeros(1).expand(10**15)
     with pytest.raises(GannetError, match=r"4,000,000,000\.\d MB needed, .* MB free"):
@@ -291,6 +299,7 @@ def test_weights_load_into_an_equal_module() -> None:
     assert all(torch.equal(value, source.state_dict()[key]) for key, value in target.state_dict().items())
 
 
+@pytest.mark.fault(16)
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -182,6 +182,7 @@ def test_every_public_name_is_there(name: str) -> None:
 # ------------------------------------------------------------------------------------------------ refusals
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -400,6 +401,7 @@ def test_digits_train_and_draw_the_label_that_is_asked_for(elsewhere: Path, caps
     assert "did you mean 'label'?" in refusal(capsys, "sample", "d", "--where", "labl=7")
 
 
+@pytest.mark.fault(24)
 def test_an_unknown_setting_is_refused_before_anything_is_written(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -459,6 +461,7 @@ def test_inspect_says_what_a_source_is(elsewhere: Path, capsys: pytest.CaptureFi
     assert (digits.code, "1,797" in digits.out) == (0, True), digits.err
 
 
+@pytest.mark.fault(4)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_is_saved_and_the_line_it_prints_goes_on(
     number: signal.Signals, code: int, elsewhere: Path, capsys: pytest.CaptureFixture[str]

@@ -59,6 +59,7 @@ def test_the_order_visits_every_sample_once_an_epoch_and_is_a_pure_function() ->
     assert not np.array_equal(Order(10, 4, "turn", 0).indices(0, 10), stream[:10])
 
 
+@pytest.mark.fault(20)
 def test_a_batch_larger_than_the_data_spans_epochs() -> None:
     assert len(Order(3, 0).indices(2, 10)) == 10
 
@@ -220,6 +221,7 @@ class Poisoned(ArrayDataset):
         return (samples * math.nan if self.poison(self.reads) else samples), condition
 
 
+@pytest.mark.fault(6)
 def test_a_single_move_that_is_not_finite_changes_nothing_and_is_told() -> None:
     game = engine()
     game.train = Poisoned(lambda read: True)
@@ -230,6 +232,7 @@ def test_a_single_move_that_is_not_finite_changes_nothing_and_is_told() -> None:
     assert game.skipped == 1 and "discriminator" in game.notes[0] and "r1" in game.notes[0]
 
 
+@pytest.mark.fault(6)
 def test_the_game_goes_on_after_a_single_bad_move() -> None:
     game = engine()
     game.train = Poisoned(lambda read: read == 5)
@@ -238,6 +241,7 @@ def test_the_game_goes_on_after_a_single_bad_move() -> None:
     assert all(torch.isfinite(value).all() for value in flat(game.tensors()).values())
 
 
+@pytest.mark.fault(7)
 def test_persistent_bad_moves_stop_the_game_and_name_every_term(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", {}, "test")
     game = engine(run=run, total=16_000)
@@ -326,6 +330,7 @@ def test_without_remedies_trouble_is_told_and_the_course_is_that_of_an_unwatched
     assert_equal(watched, blind)
 
 
+@pytest.mark.fault(7)
 def test_moves_that_are_not_finite_return_to_the_best_before_the_game_is_given_up(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", {}, "test")
     game = engine(run=run, total=3200, examine=lambda seen: Look(1.0 - seen / 3300), watcher=Referee())

@@ -66,6 +66,7 @@ def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, float]:
     return digest(out), time.monotonic() - started
 
 
+@pytest.mark.fault(1)
 @pytest.mark.parametrize("trial", range(4))
 def test_a_run_killed_at_any_moment_ends_bit_equal(trial: int, unbroken: tuple[str, float], tmp_path: Path) -> None:
     out = tmp_path / "run"
@@ -77,6 +78,7 @@ def test_a_run_killed_at_any_moment_ends_bit_equal(trial: int, unbroken: tuple[s
     assert digest(out) == unbroken[0]
 
 
+@pytest.mark.fault(2)
 @pytest.mark.parametrize("stage", ["save:averages", "save:filled", "save:renamed", "save:pruned"])
 def test_a_run_killed_inside_a_save_ends_bit_equal(stage: str, unbroken: tuple[str, float], tmp_path: Path) -> None:
     out = tmp_path / "run"

@@ -185,6 +185,7 @@ def test_a_rewound_log_goes_on_as_if_never_interrupted(tmp_path: Path) -> None:
     assert (broken.path / "log.jsonl").read_bytes() == (straight.path / "log.jsonl").read_bytes()
 
 
+@pytest.mark.fault(3)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_under_the_log_is_told_with_sizes(run: RunFolder) -> None:
     (run.path / "log.jsonl").symlink_to("/dev/full")
@@ -225,6 +226,7 @@ def test_saving_the_same_moment_again_keeps_one(run: RunFolder) -> None:
     assert {path.name for path in (run.path / "checkpoints").iterdir()} == {"000000010", "000000020"}
 
 
+@pytest.mark.fault(5)
 def test_a_hurt_newest_is_passed_over_and_named(run: RunFolder) -> None:
     save(run, 10, 20)
     hurt(run, 20)
@@ -235,6 +237,7 @@ def test_a_hurt_newest_is_passed_over_and_named(run: RunFolder) -> None:
         assert found(run) == 10
 
 
+@pytest.mark.fault(5)
 def test_when_all_are_hurt_nothing_starts_anew_silently(run: RunFolder) -> None:
     save(run, 10, 20)
     hurt(run, 10)
@@ -243,6 +246,7 @@ def test_when_all_are_hurt_nothing_starts_anew_silently(run: RunFolder) -> None:
         run.newest()
 
 
+@pytest.mark.fault(5)
 def test_a_hurt_or_lost_best_gives_way_to_the_newest(run: RunFolder) -> None:
     save(run, 10, 20, 30, best=10)
     hurt(run, 10)
@@ -409,6 +413,7 @@ def trials(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     return [json.loads(line) for line in told.stdout.splitlines()]
 
 
+@pytest.mark.fault(2)
 def test_a_kill_at_any_stage_of_a_save_costs_at_most_that_save(trials: list[dict]) -> None:
     kills = trials[:-1]
     assert len(kills) == len(STAGES) + 9 == 20

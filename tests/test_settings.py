@@ -173,6 +173,7 @@ def test_text_becomes_a_value_of_the_annotated_kind(annotation: Any, text: str, 
     assert type(read) is type(value)
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
     ("annotation", "given", "value"),
     [
@@ -197,6 +198,7 @@ def test_python_values_become_the_annotated_kind_so_that_adam_gets_floats(
         assert [type(item) for item in read] == [float, float]
 
 
+@pytest.mark.fault(24)
 @pytest.mark.parametrize(
     ("annotation", "given"),
     [
@@ -254,6 +256,7 @@ def test_every_finite_float_reads_back_from_its_shown_form() -> None:
             assert coerce(float, show(value), "knob") == value
 
 
+@pytest.mark.fault(24)
 def test_no_input_does_anything_but_convert_or_refuse() -> None:
     letters = list("0123456789.,-+eEkKMG_()[] naninfNone\n\x00²٣")
     random = np.random.default_rng(0)
@@ -278,6 +281,7 @@ def test_fill_makes_an_instance_with_the_rest_at_its_defaults() -> None:
     assert leaf == Leaf(betas=(0.0, 0.9), smooth=True)
 
 
+@pytest.mark.fault(24)
 def test_an_unknown_key_is_answered_with_the_nearest_of_all_classes() -> None:
     assert refusal(apply, [Leaf, Options], {"gama": "1"}) == "no setting 'gama'; did you mean 'gamma'?"
     assert "did you mean 'label'?" in refusal(apply, [Leaf, Options], {"labels": "x"})

@@ -176,6 +176,7 @@ def test_npz_files_are_read_by_their_usual_keys(tmp_path: Path) -> None:
     assert np.array_equal(decoded(opened(tmp_path / "fortran.npy", tmp_path / "cache")), pictures)
 
 
+@pytest.mark.fault(15)
 def test_hurt_pickled_and_absurd_array_files_are_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "cut.npy", noise(30, 6, 5))
     (tmp_path / "cut.npy").write_bytes((tmp_path / "cut.npy").read_bytes()[:-10])
@@ -236,6 +237,7 @@ def test_the_held_out_share_is_fixed_by_the_seed_and_never_has_a_twin_in_trainin
     assert len(split(np.zeros(199, bool), 0)[1]) == 0 and len(split(np.zeros(100_000, bool), 0)[1]) == 2000
 
 
+@pytest.mark.fault(20)
 def test_few_pictures_copies_and_rare_classes_are_warned_of(tmp_path: Path) -> None:
     assert "memorise" in opened(noise(5, 6, 5), tmp_path).warnings[0]
     assert "few" in opened(noise(50, 6, 5), tmp_path).warnings[0]
@@ -278,6 +280,7 @@ def test_one_file_is_an_array_a_picture_or_a_grid(tmp_path: Path) -> None:
         assert picture.size == (7, 5) and sheet.width > 500
 
 
+@pytest.mark.fault(14)
 def test_names_make_sub_folders_but_never_leave_the_folder(tmp_path: Path) -> None:
     (path,) = model().write(noise(1, 5, 7, 3), tmp_path / "out", names=["cat/1"])
     assert path == tmp_path / "out" / "cat" / "1.png" and path.exists()

@@ -82,6 +82,7 @@ def test_each_format_is_read_close_to_what_was_saved(tmp_path: Path, cache: Path
     assert np.abs(decoded(data)[2].astype(int) - expected).mean() < 8
 
 
+@pytest.mark.fault(12)
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_sixteen_bits_are_scaled_by_their_full_range(tmp_path: Path, cache: Path, suffix: str) -> None:
     values = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
@@ -146,6 +147,7 @@ def test_palettes_with_transparency_keep_it(tmp_path: Path, cache: Path) -> None
     assert decoded(opened(tmp_path, cache))[0, 4, 3, 3] == 0
 
 
+@pytest.mark.fault(12)
 def test_animations_give_their_first_frame_and_it_is_said(tmp_path: Path, cache: Path) -> None:
     for place in range(3):
         frames = [Image.new("L", (8, 8), shade) for shade in (40 + place, 200, 120)]
@@ -155,6 +157,7 @@ def test_animations_give_their_first_frame_and_it_is_said(tmp_path: Path, cache:
     assert any("first frame" in text for text in data.found)
 
 
+@pytest.mark.fault(12)
 def test_unusable_files_are_named_with_their_reasons_and_others_ignored(tmp_path: Path, cache: Path) -> None:
     fill(tmp_path, 60)
     good = (tmp_path / "000.png").read_bytes()
@@ -176,6 +179,7 @@ def test_unusable_files_are_named_with_their_reasons_and_others_ignored(tmp_path
     assert any("other.jpg (PNG)" in text for text in data.warnings)
 
 
+@pytest.mark.fault(12)
 def test_too_many_unusable_files_stop_with_the_first_names(tmp_path: Path, cache: Path) -> None:
     fill(tmp_path, 16)
     for place in range(4):
@@ -185,6 +189,7 @@ def test_too_many_unusable_files_stop_with_the_first_names(tmp_path: Path, cache
     assert len(opened(tmp_path, cache, max_skipped=0.2).train) == 16
 
 
+@pytest.mark.fault(12)
 def test_pictures_hurt_inside_count_against_the_limit_too(tmp_path: Path, cache: Path) -> None:
     fill(tmp_path, 10)
     for place in range(3):
@@ -195,6 +200,7 @@ def test_pictures_hurt_inside_count_against_the_limit_too(tmp_path: Path, cache:
     assert not list(cache.iterdir()), "nothing half-made stays"
 
 
+@pytest.mark.fault(13)
 @pytest.mark.parametrize("side", [20_000, 60_000])
 def test_a_picture_that_declares_an_absurd_size_is_never_decoded(tmp_path: Path, cache: Path, side: int) -> None:
     fill(tmp_path, 12)
@@ -206,6 +212,7 @@ def test_a_picture_that_declares_an_absurd_size_is_never_decoded(tmp_path: Path,
     assert "not decoded" in data.skipped[0].reason and len(data.train) == 12
 
 
+@pytest.mark.fault(13)
 def test_a_zip_entry_that_unpacks_absurdly_is_left_packed(tmp_path: Path, cache: Path) -> None:
     folder = fill(tmp_path / "photos", 12)
     archive = zipped(folder, tmp_path / "photos.zip")
@@ -215,6 +222,7 @@ def test_a_zip_entry_that_unpacks_absurdly_is_left_packed(tmp_path: Path, cache:
     assert [skip.name for skip in data.skipped] == ["zeros.bmp"] and "not unpacked" in data.skipped[0].reason
 
 
+@pytest.mark.fault(14)
 @pytest.mark.parametrize("name", ["../evil.png", "/etc/evil.png", "a/../../evil.png", "..\\evil.png", "C:\\evil.png"])
 def test_a_zip_whose_names_leave_it_is_refused(tmp_path: Path, cache: Path, name: str) -> None:
     archive = zipped(fill(tmp_path / "photos", 12), tmp_path / "photos.zip")
@@ -306,6 +314,7 @@ def test_attributes_that_miss_pictures_or_columns_are_told(tmp_path: Path, cache
         opened(tmp_path, cache, attributes="nowhere.csv")
 
 
+@pytest.mark.fault(14)
 def test_links_out_of_the_folder_and_back_up_are_followed_once(tmp_path: Path, cache: Path) -> None:
     fill(tmp_path / "elsewhere", 6)
     inside = fill(tmp_path / "photos", 4, start=6)
@@ -323,6 +332,7 @@ def test_folders_and_zips_of_other_things_are_not_claimed(tmp_path: Path) -> Non
     assert not Images.claims(tmp_path / "0.wav") and not Images.claims("no such place")
 
 
+@pytest.mark.fault(20)
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_no_picture_and_almost_none_are_refused(tmp_path: Path, cache: Path, count: int) -> None:
     fill(tmp_path, count)

@@ -51,12 +51,14 @@ def test_a_semicolon_file_with_decimal_commas_is_not_taken_for_commas(tmp_path):
     assert table.delimiter == ";" and len(table.columns) == 2
 
 
+@pytest.mark.fault(18)
 def test_byte_order_marks_crlf_blank_lines_and_quoted_newlines_are_read(tmp_path):
     table = read_text(written(tmp_path, b'\xef\xbb\xbfa,b\r\n"x, \r\ny",2\r\n\r\nz,3\r\n'))
     assert table.names == ["a", "b"]
     assert table.columns[0].objects().tolist() == ["x, \r\ny", "z"]
 
 
+@pytest.mark.fault(18)
 def test_utf_16_from_a_spreadsheet_is_read(tmp_path):
     table = read_text(written(tmp_path, "a,b\nå,1\n".encode("utf-16")))
     assert table.columns[0].levels == ["å"]
@@ -75,6 +77,7 @@ def test_a_file_that_seems_to_lack_its_header_is_warned_about(tmp_path):
     assert "header" in read_text(written(tmp_path, "1,2\n3,4\n")).warnings[0]
 
 
+@pytest.mark.fault(18)
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -95,6 +98,7 @@ def test_what_is_not_a_table_is_refused_with_its_line_and_cause(tmp_path, conten
         read_text(written(tmp_path, content))
 
 
+@pytest.mark.fault(18)
 def test_a_cut_gzip_a_missing_file_and_a_false_parquet_are_refused(tmp_path):
     cut = gzip.compress(ROWS.encode() * 99)[:-20]
     for path in (written(tmp_path, cut, "t.csv.gz"), written(tmp_path, ROWS, "u.csv.gz"), tmp_path / "none.csv"):
