@@ -23,13 +23,18 @@ SHORT_SHARE = 0.9
 ONLY = {
     "spec": set(),
     "errors": set(),
-    "losses": set(),
+    "losses": {"portion"},
+    "portion": set(),
     "order": set(),
+    "memory": set(),
+    "ranks": {"errors"},
+    "processes": {"errors", "interruption"},
+    "accumulation": {"memory", "order", "portion", "ranks", "weights", "recipes.recipe"},
     "judge": {"errors", "spec"},
-    "augment": {"judge", "spec", "errors"},
+    "augment": {"judge", "portion", "spec", "errors"},
     "regularisers": {"judge", "spec", "errors"},
-    "networks": {"spec", "errors"},
-    "recipes": {"losses", "networks", "judge", "augment", "regularisers", "privacy", "spec", "errors"},
+    "networks": {"portion", "spec", "errors"},
+    "recipes": {"losses", "networks", "judge", "augment", "regularisers", "privacy", "portion", "spec", "errors"},
     "privacy": {"networks", "errors"},
     "domains": {"spec", "errors"},
     "metrics": {"spec", "errors", "order"},
@@ -45,6 +50,10 @@ ONLY = {
     "run": {"checkpoint", "errors"},
     "settings": {"errors"},
     "engine": {
+        "accumulation",
+        "portion",
+        "prefetch",
+        "ranks",
         "run",
         "checkpoint",
         "judge",
@@ -61,10 +70,16 @@ ONLY = {
 }
 """What each room may import besides itself: a room, or one contract file of a room."""
 
-NOBODY = {"cli", "console", "estimator"}
+NOBODY = {"cli", "console", "endings", "estimator"}
 """The faces: imported by their own entry points only."""
 
-FACES = {("__main__", "cli"), ("cli", "console"), ("__init__", "estimator")}
+FACES = {
+    ("__main__", "cli"),
+    ("cli", "console"),
+    ("cli", "endings"),
+    ("endings", "console"),
+    ("__init__", "estimator"),
+}
 
 
 class Import(NamedTuple):

@@ -26,6 +26,7 @@ from gannet.model import Model
 from gannet.privacy import Wanted
 from gannet.private_run import RECIPE as PRIVATE
 from gannet.private_run import Privacy, refuse, refuse_more
+from gannet.ranks import Ranks
 from gannet.recipes import Recipe, recipe_named
 from gannet.recipes.private import Private
 from gannet.run import RunFolder, unused_run_path
@@ -151,12 +152,17 @@ def prepare(
         raise GannetError("give either a time or a number of samples, not both")
     seconds = None if time is None else knobs.parse_duration(time)
     count = None if samples is None else knobs.parse_count(samples)
+    where = chosen_device(device)
+    ranks = Ranks.of_environment(where)
     domain, wanted = domain_for(source), None if private is None else Wanted.parse(private)
+    if wanted is not None and not ranks.alone:
+        raise GannetError(
+            f"--private plays in one process, and this is one of {ranks.count}; start it without --processes"
+        )
     refuse(domain, source, recipe, wanted, seconds)
     name = recipe or (domain.default_recipe if wanted is None else PRIVATE)
     recipe_class = recipe_named(name)
     chosen, options = knobs.apply([recipe_class, domain.Options], settings or {})
-    where = chosen_device(device)
     request = {
         "source": str(source) if isinstance(source, str | Path) else None,
         "recipe": recipe,
@@ -166,38 +172,56 @@ def prepare(
         "settings": {key: value if _plain(value) else str(value) for key, value in (settings or {}).items()},
         **({} if wanted is None else {"private": wanted.to_json()}),
     }
-    folder, read = _found_again(request, out), domain.Options(**options)
     privacy: Privacy | None = None
-    if wanted is None:
-        opened = domain.open(source, read, seed=seed, cache=cache_folder())
-    elif folder is None:
-        asked = Private(**chosen)
-        privacy, opened = Privacy.begin(source, read, asked, wanted, samples=count, seed=seed)
-        chosen |= {"batch_size": asked.batch_size, "steps": asked.steps}
-    else:
-        refuse_more(folder.settings, count, seconds, folder.path)
-        privacy, opened = Privacy.of(folder.settings, source, read, folder.path, training=True)
-    if folder is None:
-        capacity = knobs.parse_size(size) if size is not None else (1.0 if where == "cpu" else 2.0)
-        suited = recipe_class.suited(opened.domain.spec, capacity, len(opened.train))
-        resolved = _resolve(recipe_class(**{**suited, **chosen}), name, opened, request, capacity, where)
-        if privacy is not None:
-            resolved |= {**privacy.to_json(), "total": privacy.plan.steps * chosen["batch_size"]}
-    elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
-        raise GannetError(
-            f"{folder.path}: the data is not what this run was trained on; put the old data back, choose another "
-            "--out for the new data, or go on anyway with --allow-changed-data"
-        )
-    else:
-        resolved = {**folder.settings, "device": where}
-    session = Session(resolved, opened, folder=folder, command=command or _command(), privacy=privacy)
+    with ranks.first_ahead():
+        folder, read = _found_again(request, out) if ranks.first else None, domain.Options(**options)
+        if wanted is None:
+            opened = domain.open(source, read, seed=seed, cache=cache_folder())
+        elif folder is None:
+            asked = Private(**chosen)
+            privacy, opened = Privacy.begin(source, read, asked, wanted, samples=count, seed=seed)
+            chosen |= {"batch_size": asked.batch_size, "steps": asked.steps}
+        else:
+            refuse_more(folder.settings, count, seconds, folder.path)
+            privacy, opened = Privacy.of(folder.settings, source, read, folder.path, training=True)
+        if not ranks.first:
+            resolved = {}
+        elif folder is None:
+            capacity = knobs.parse_size(size) if size is not None else (1.0 if where == "cpu" else 2.0)
+            suited = recipe_class.suited(opened.domain.spec, capacity, len(opened.train))
+            resolved = _resolve(recipe_class(**{**suited, **chosen}), name, opened, request, capacity, where)
+            if privacy is not None:
+                resolved |= {**privacy.to_json(), "total": privacy.plan.steps * chosen["batch_size"]}
+        elif folder.settings["fingerprint"] != opened.fingerprint and not allow_changed_data:
+            raise GannetError(
+                f"{folder.path}: the data is not what this run was trained on; put the old data back, choose another "
+                "--out for the new data, or go on anyway with --allow-changed-data"
+            )
+        else:
+            resolved = {**folder.settings, "device": where}
+    resolved = ranks.told(lambda: resolved)
+    _check_parts(resolved, ranks)
+    line = command or _command()
+    session = Session(resolved, opened, folder=folder, command=line, privacy=privacy, ranks=ranks)
     session.set_budget(seconds=seconds, samples=count if privacy is None else None)
-    if folder is not None:
-        session.run_path = folder.path
-    else:
-        session.run_path = Path(out) if out is not None else unused_run_path(RUNS, _stem(source))
+    session.run_path = Path(ranks.told(lambda: str(_run_path(folder, out, source))))
     session.announcement = announce(session, found_lines(opened))
     return session
+
+
+def _run_path(folder: RunFolder | None, out: str | Path | None, source: Any) -> Path:
+    if folder is not None:
+        return folder.path
+    return Path(out) if out is not None else unused_run_path(RUNS, _stem(source))
+
+
+def _check_parts(settings: Mapping[str, Any], ranks: Ranks) -> None:
+    batch = settings["knobs"]["batch_size"]
+    if batch < ranks.count:
+        raise GannetError(
+            f"batch_size={batch}: each of {ranks.count} processes needs a sample of every batch; "
+            f"start fewer, or set batch_size={ranks.count} or more"
+        )
 
 
 def _resolve(

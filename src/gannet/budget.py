@@ -36,20 +36,20 @@ def default_samples(spec: Spec, networks: dict[str, nn.Module], latent: int, cou
     return _round(max(LEAST, min(affordable, PASSES * count)))
 
 
-def samples_in(seconds: float, engine: Engine) -> tuple[int, float]:
+def samples_in(seconds: float, engine: Engine, processes: int = 1) -> tuple[int, float]:
     """How many samples fit into `seconds` on this machine now, and its samples per second.
 
-    `engine` is one of the same game, to measure and throw away.
+    `engine` is one of the same game, or of one process's part of it, to measure and throw away.
     """
     for _ in range(3):
         engine.step()
     started, first = time.monotonic(), engine.seen
     while time.monotonic() - started < min(TRIAL_SECONDS, seconds / 20) or engine.seen == first:
         engine.step()
-    rate = (engine.seen - first) / (time.monotonic() - started)
+    rate = processes * (engine.seen - first) / (time.monotonic() - started)
     examining = EXAMINATIONS * _examination_seconds(engine)
     play = max(seconds - examining, seconds / 2) * 0.97
-    return max(_round(play * rate), engine.batch), rate
+    return max(_round(play * rate), processes * engine.batch), rate
 
 
 def _examination_seconds(engine: Engine) -> float:

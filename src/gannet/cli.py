@@ -7,29 +7,24 @@ Exit codes: 0 done, 2 the user's mistake, 130 interrupted (and saved), 70 our mi
 from __future__ import annotations
 
 import ast
-import io
-import os
 import shlex
 import shutil
 import sys
 import textwrap
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
-from typer.main import get_command
 
 from gannet import __version__
 from gannet.command_parser import Verb, Verbs
-from gannet.errors import GannetError, TrainingWarning, did_you_mean
-from gannet.settings import Knob, coerce, knobs, parse_count, parse_duration, parse_pairs, parse_size, show
+from gannet.endings import INTERRUPTED, ended
+from gannet.errors import GannetError, did_you_mean
+from gannet.settings import Knob, apply, coerce, knobs, parse_count, parse_duration, parse_pairs, parse_size, show
 
 if TYPE_CHECKING:
     from gannet.api import Session
-
-USER_MISTAKE, OUR_MISTAKE, INTERRUPTED = 2, 70, 130
 
 TEACHING = """\
 Gannet trains a generative adversarial network on your own data.
@@ -97,6 +92,16 @@ Time = Annotated[str | None, typer.Option(metavar="10m", help="How long to train
 Samples = Annotated[str | None, typer.Option(metavar="500k", help="How long to train, in samples seen: 500k, 2M.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")]
 Seed = Annotated[str, typer.Option(metavar="N", help="The same seed gives the same result.")]
+Processes = Annotated[
+    str | None,
+    typer.Option(metavar="N|auto", help="Share every batch among N processes here; auto: one a GPU. Same result."),
+]
+Node = Annotated[
+    str | None,
+    typer.Option(
+        metavar="I/N@HOST:PORT", help="This is machine I (from 0) of N; they meet at the first one's address."
+    ),
+]
 
 
 def _how_long(time: str | None, samples: str | None) -> dict[str, Any]:
@@ -166,8 +171,11 @@ def train(
         str | None,
         typer.Option(metavar="epsilon=3", help="Tables: train with differential privacy; delta=1e-6 may follow."),
     ] = None,
+    processes: Processes = None,
+    node: Node = None,
 ) -> None:
     """Train on SOURCE, keeping everything in a run folder. Ctrl-C saves and tells how to go on."""
+    _together(ctx, processes, node)
     flags = {
         "recipe": recipe,
         "out": out,
@@ -177,20 +185,40 @@ def train(
         "seed": _seed(seed),
         "remedies": remedies,
     }
-    pairs = _settings(settings, [*flags, "private"])
+    pairs = _settings(settings, [*flags, "private", "processes", "node"])
     if private is not None and "delta" in pairs:
         private = f"{private},delta={pairs.pop('delta')}"
     from gannet import api, relational
 
     if relational.claims(source):
-        relational.verbs.refuse({"--private": private})
+        relational.verbs.refuse({"--private": private, "--processes": processes})
         relational.verbs.train(relational.Training.of(source, **flags, settings=pairs), _play)
     else:
         _play(api.prepare(source, **flags, private=private, settings=pairs, command=ctx.obj))
 
 
+def _together(ctx: typer.Context, processes: str | None, node: str | None) -> None:
+    """Start the processes asked for and exit as they did; nothing where one is asked for, or we are one of them."""
+    from gannet.processes import Layout, run_together, started_by_launcher
+
+    if started_by_launcher() or (processes is None and node is None):
+        return
+    here = _processes_here() if processes in (None, "auto") else coerce(int, processes, "--processes")
+    layout = Layout.of(here, node)
+    if layout.here * layout.nodes > 1:
+        raise typer.Exit(run_together(shlex.split(ctx.obj)[1:], layout))
+
+
+def _processes_here() -> int:
+    """One process a GPU, or one."""
+    import torch
+
+    return max(torch.cuda.device_count(), 1)
+
+
 @app.command(cls=Verb)
 def resume(
+    ctx: typer.Context,
     run: RunPath,
     samples: Samples = None,
     time: Time = None,
@@ -199,8 +227,11 @@ def resume(
         bool, typer.Option("--allow-changed-data", help="Go on although the data is no longer the same.")
     ] = False,
     source: Annotated[str | None, typer.Option(metavar="PATH", help="Where the data is now, if it moved.")] = None,
+    processes: Processes = None,
+    node: Node = None,
 ) -> None:
     """Go on with a run exactly where it stopped, or beyond its end with --samples or --time."""
+    _together(ctx, processes, node)
     folder, how_long = _run_folder(run), _how_long(time, samples)
     from gannet import api, relational
 
@@ -211,13 +242,16 @@ def resume(
 
 
 def _play(session: Session) -> None:
-    """Tell, train and show; exit with 130 when a signal ended it."""
+    """Tell, train and show; exit with 130 when a signal ended it. Of several processes the first one speaks."""
     from gannet.console import TrainingDisplay
 
-    with TrainingDisplay() as display:
-        display.announce(session.announcement)
-        outcome = session.play(display.report)
-    display.announce([outcome.message])
+    if session.ranks.first:
+        with TrainingDisplay() as display:
+            display.announce(session.announcement)
+            outcome = session.play(display.report)
+        display.announce([outcome.message])
+    else:
+        outcome = session.play()
     if outcome.status == "interrupted":
         raise typer.Exit(INTERRUPTED if outcome.signal is None else 128 + outcome.signal)
 
@@ -409,6 +443,30 @@ def inspect(
     print("\n".join(api.inspect(source, seed=chosen, **pairs)))
 
 
+@app.command(cls=Verb)
+def shards(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Pictures: a folder, zip or file of them.")],
+    out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the shards go; unfinished ones there go on.")],
+    settings: Pairs = None,
+    size: Annotated[str, typer.Option(metavar="256MB", help="Bytes of a shard, about.")] = "256MB",
+) -> None:
+    """Write the pictures of SOURCE as shards: tar files with an index, to train on from slow or far disks."""
+    pairs = _settings(settings, ["out", "size"])
+    from gannet import api
+    from gannet.domains.images import Images
+    from gannet.domains.shard_writing import pack
+
+    pack(
+        source,
+        Path(out),
+        Images.Options(**apply([Images.Options], pairs)[0]),
+        size=size,
+        cache=api.cache_folder(),
+        report=print,
+    )
+    print(f"next: gannet train {shlex.quote(out)}")
+
+
 @app.command("list", cls=Verb)
 def list_(
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A recipe, a kind of data, or kinds.")] = None,
@@ -476,74 +534,6 @@ def cite(
     print(RECIPES[RunFolder.open(name).settings["recipe"]].citation)
 
 
-# ---------------------------------------------------------------------------------------------- the way out
-
-
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit. The one place where an error becomes a line on standard error."""
-    with warnings.catch_warnings():
-        warnings.showwarning = _plain_warnings(warnings.showwarning)
-        code = _run(arguments)
-    sys.exit(code)
-
-
-def _run(arguments: Sequence[str] | None) -> int:
-    for stream in (sys.stdout, sys.stderr):
-        _never_fail_to_encode(stream)
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    line = shlex.join(["gannet", *given])
-    try:
-        code = get_command(app).main(given, prog_name="gannet", standalone_mode=False, obj=line)
-        sys.stdout.flush()
-    except GannetError as error:
-        return _complain(str(error))
-    except typer.TyperException as error:
-        return _complain(_usage_mistake(error.format_message(), given))
-    except BrokenPipeError:
-        # whoever read our output has gone (as in `gannet list | head`); nothing is left to say, not even at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        return _bug(error) if error.filename is None else _complain(f"{error.filename}: {error.strerror}")
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except Exception as error:  # the last line of defence
-        return _bug(error)
-    return code if isinstance(code, int) else 0
-
-
-def _complain(message: str) -> int:
-    from gannet.console import printable
-
-    print(f"error: {printable(' '.join(message.split()))}", file=sys.stderr)
-    return USER_MISTAKE
-
-
-def _bug(error: Exception) -> int:
-    sys.excepthook(type(error), error, error.__traceback__)
-    print("error: this is a mistake in Gannet, not yours; please report it with the lines above", file=sys.stderr)
-    return OUR_MISTAKE
-
-
-def _usage_mistake(message: str, given: Sequence[str]) -> str:
-    """Typer's message in the style of ours, with where to read on."""
-    verb = next((word for word in given if not word.startswith("-")), "VERB")
-    return f"{message[:1].lower()}{message[1:].rstrip('.')}; see gannet {verb} --help"
-
-
-def _never_fail_to_encode(stream: TextIO) -> None:
-    """A terminal that lacks a letter of a file's name shows `?` in its place."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="replace")
-
-
-def _plain_warnings(default: Callable[..., None]) -> Callable[..., None]:
-    """Trouble in training as one line; other warnings as Python shows them."""
-
-    def showwarning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-        if issubclass(category, TrainingWarning):
-            print(f"warning: {message}", file=sys.stderr)
-        else:
-            default(message, category, *rest)
-
-    return showwarning
+    """Run the command line and exit."""
+    sys.exit(ended(app, arguments))

@@ -28,6 +28,8 @@ PLAIN_SHARE = 0.1
 """Share of the run after which a plain line is due."""
 PLAIN_SECONDS = 30.0
 """Seconds after which a plain line is due."""
+TOLD_WAITING = 0.05
+"""Share of the time spent waiting for data from which on it is told."""
 
 
 class TrainingDisplay:
@@ -102,7 +104,7 @@ def picture(progress: Progress, width: int) -> Group:
             finished_style="cyan",
         ),
         Text(f"{thousands(progress.seen)} / {thousands(progress.total)} samples", style="bold"),
-        Text(f"{per_second(progress.rate)}"),
+        Text(speed_in_words(progress)),
         Text(f"{clock_time(progress.seconds_left)} left", style="cyan"),
     )
     rows = Table.grid(padding=(0, 2))
@@ -119,13 +121,19 @@ def plain_line(progress: Progress) -> str:
     """The same on one line of ASCII, for logs and pipes."""
     parts = [
         f"{_share(progress):4.0%} {thousands(progress.seen)}/{thousands(progress.total)} samples",
-        per_second(progress.rate),
+        speed_in_words(progress),
         f"{clock_time(progress.seconds_left)} left",
         *(f"{player}: {terms_in_words(terms)}" for player, terms in progress.terms.items()),
         f"balance: {balance_in_words(progress.balance)}",
         f"sample score: {score_in_words(progress)}",
     ]
     return " | ".join(parts)
+
+
+def speed_in_words(progress: Progress) -> str:
+    """Samples a second, and how much of the time went into waiting for data where that is worth telling."""
+    waiting = f", {progress.waiting:.0%} of the time waiting for data" if progress.waiting > TOLD_WAITING else ""
+    return per_second(progress.rate) + waiting
 
 
 def balance_in_words(balance: float | None) -> str:

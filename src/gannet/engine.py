@@ -8,6 +8,7 @@ bit-equal to one that was never interrupted.
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +16,17 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gannet.accumulation import Accumulation
 from gannet.checkpoint import load_into
 from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
-from gannet.order import Order, PoissonOrder, mixed_seed, reseed
+from gannet.order import Order, PoissonOrder, draws, mixed_seed, redraw, reseed
+from gannet.prefetch import Prefetcher, to_device
+from gannet.ranks import Ranks
 from gannet.tally import Tally
 from gannet.watch import Decision, Look, Pulse, Watcher
 from gannet.weights import FlatWeights
@@ -56,6 +61,8 @@ class Progress:
     look: Look | None = None
     """The latest reading of generated samples."""
     note: str | None = None
+    waiting: float = 0.0
+    """Share of the time in which the networks waited for data."""
 
 
 class Engine:
@@ -77,18 +84,33 @@ class Engine:
         watcher: Watcher | None = None,
         fresh: Callable[[int], dict[str, nn.Module]] | None = None,
         drawn: PoissonOrder | None = None,
+        ranks: Ranks | None = None,
         save_seconds: float = 60.0,
     ) -> None:
-        """`drawn` shows samples by chance in place of shuffled passes; a step's loss then takes all of them at once."""
+        """`drawn` shows samples by chance in place of shuffled passes; a step's loss then takes all of them at once.
+
+        Of several `ranks` each plays its part of every batch; `run`, `examine` and `watcher` matter to the first alone.
+        """
+        self.ranks = ranks or Ranks()
         self.recipe, self.train, self.holdout = recipe, train, holdout
         self.total, self.seed, self.device, self.precision = total, seed, torch.device(device), precision
         self.run, self.examine, self.watcher, self.save_seconds = run, examine, watcher, save_seconds
         self.fresh, self.beginnings = fresh, 1
         self.batch = recipe.batch_size
-        self.micro_batch = recipe.micro_batch or self.batch
+        self.batches = Accumulation(
+            lambda indices: to_device(self.ahead.read(indices), self.device),
+            self.device,
+            self.ranks,
+            recipe.micro_batch or self.batch,
+            bf16=precision == "bf16",
+            undivided=drawn is not None,
+        )
         self._seat(networks)
         self.drawn, turns = drawn, range(len(recipe.turns))
-        self.orders = [drawn or Order(len(train), seed, "turn", index) for index in turns]
+        self.orders = [drawn or Order(len(train), seed, "turn", index, runs=train.runs) for index in turns]
+        self.ahead = Prefetcher(
+            lambda indices: self.train.read(indices), self._upcoming, pinned=self.device.type == "cuda"
+        )
         self.observed = Order(len(holdout), seed, "holdout") if holdout is not None else None
         self.seen, self.skipped, self.bad_in_a_row = 0, 0, 0
         self.score: float | None = None
@@ -96,7 +118,7 @@ class Engine:
         self.best_rank: float | None = None
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.skipped_lately = 0
-        self.learning_factor, self.ended = 1.0, ""
+        self.learning_factor, self.ended, self.stopping = 1.0, "", False
         self.last_look: Look | None = None
         self.updates: dict[str, float] = {}
         self.kept: dict[str, dict[str, Tensor]] | None = None
@@ -116,7 +138,7 @@ class Engine:
             for player, names in self.recipe.players.items()
         }
         self.optimisers = {player: self.recipe.optimiser([own.vector]) for player, own in self.weights.items()}
-        self.buffers = list(self.networks.buffers())
+        self.batches.buffers = list(self.networks.buffers())
         self.followed = [self._pair(name) for name in self.recipe.averaged]
         self.moving: str | None = None
 
@@ -127,14 +149,22 @@ class Engine:
 
         False when `stop` interrupted it (after saving).
         """
+        with self.ahead:
+            return self._play(report, stop)
+
+    def _play(self, report: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> bool:
         started, first, reported, saved = time.monotonic(), self.seen, 0.0, time.monotonic()
         if self.examine is not None and self.watcher is not None and self.seen == 0 and self.score is None:
             self._examine()
         while self.seen < self.total and not self.ended:
-            if stop():
+            self.stopping = stop() if self.ranks.alone else self.stopping or stop()
+            if self.ranks.alone and self.stopping:
                 self.save()
                 return False
             self.step()
+            if not self.ranks.alone and self.stopping:
+                self.save()
+                return False
             now = time.monotonic()
             if self._due(self.total / LOG_LINES):
                 self._pulse()
@@ -169,26 +199,31 @@ class Engine:
         self._average(pace.ema_half_life)
         self.seen += self.batch
 
+    def _upcoming(self) -> Iterator[np.ndarray]:
+        """What the moves from this step on will read."""
+        for index in itertools.count(self.seen // self.batch):
+            for order, turn in zip(self.orders, self.recipe.turns, strict=True):
+                for repetition in range(turn.times if index % turn.every == 0 else 0):
+                    indices = order.indices((index * turn.times + repetition) * self.batch, self.batch)
+                    for portion in self.batches.portions(len(indices)):
+                        yield indices[portion.start : portion.stop]
+
     def _move(self, turn: Turn, indices: Any) -> None:
         """One move of one player: loss terms, gradients, the finite check, the step."""
         self._hand_over(turn.player)
-        before = [buffer.clone() for buffer in self.buffers]
-        names: list[str] = []
-        values: Tensor | None = None
-        for part in self._parts(indices):
-            real, condition = self._read(self.train, part)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-                terms = getattr(self.recipe, turn.loss)(real, condition)
-            losses = torch.stack(list(terms.values())) * (len(part) / len(indices) if len(part) < len(indices) else 1.0)
-            losses.sum().backward()
-            names, values = list(terms), losses.detach() if values is None else values + losses.detach()
-        assert values is not None
-        norm = self.weights[turn.player].collect().norm()
-        values = torch.cat([values, norm[None]])
+        before, owner = [buffer.clone() for buffer in self.batches.buffers], self.weights[turn.player]
+        asked = torch.tensor([float(self.stopping)], device=self.device)
+        names, values, stopping = self.batches.gather(getattr(self.recipe, turn.loss), indices, owner, before, asked)
+        if not self.ranks.alone:
+            self.stopping = bool(stopping > 0)
+        if self.batches.halved:
+            self._tell_halved()
+        assert owner.vector.grad is not None
+        values = torch.cat([values, owner.vector.grad.norm()[None]])
         if not math.isfinite(float(values.sum())):
-            for buffer, value in zip(self.buffers, before, strict=True):
-                buffer.copy_(value)
-            self._skip(turn, dict(zip(names, values.tolist(), strict=False)), float(norm))
+            self.batches.reset(before)
+            *terms, norm = values.tolist()
+            self._skip(turn, dict(zip(names, terms, strict=True)), norm)
             return
         self.bad_in_a_row = 0
         self._descend(turn.player)
@@ -196,11 +231,11 @@ class Engine:
         self.terms[turn.player] = dict(zip(names, values, strict=False))
         self.tally.add(turn.player, [*names, "gradient_norm"], values)
 
-    def _parts(self, indices: Any) -> list[Any]:
-        """A batch in pieces of at most `micro_batch`; whole, even empty, where samples are drawn by chance."""
-        if self.drawn is not None:
-            return [indices]
-        return [indices[start : start + self.micro_batch] for start in range(0, len(indices), self.micro_batch)]
+    def _tell_halved(self) -> None:
+        self.batches.halved, size = False, self.batches.micro_batch
+        self.notes.append(f"memory ran out: batches of {self.batch} are now played in portions of {size}")
+        if self.run is not None:
+            self.run.log({"event": "memory", "seen": self.seen, "micro_batch": size})
 
     def _descend(self, player: str) -> None:
         """The optimiser's step; just before a line of the log its size is measured, too."""
@@ -240,14 +275,20 @@ class Engine:
         """Show the judge trained-on, held-out and fake samples side by side."""
         assert self.holdout is not None
         judge = self.recipe.judge
-        if judge.augmentation is None:
+        count, start, logits = min(self.batch, len(self.holdout)), draws(self.device), []
+        if judge.augmentation is None or count < self.ranks.count:
             return
-        count = min(self.batch, len(self.holdout))
-        real, condition = self._read(self.train, self.orders[0].indices(index * self.batch, count))
-        holdout, holdout_condition = self._read(self.holdout, order.indices(index // OBSERVE_EVERY * count, count))
-        with torch.no_grad():
-            fake = self.recipe.generate(count, condition)
-        judge.observe(real, holdout, fake, condition, holdout_condition)
+        trained = self.orders[0].indices(index * self.batch, count)
+        unseen = order.indices(index // OBSERVE_EVERY * count, count)
+        for portion in self.batches.portions(count):
+            redraw(start, self.device)
+            with portion.held(), torch.no_grad():
+                real, condition = self._read(self.train, trained[portion.start : portion.stop])
+                holdout = self._read(self.holdout, unseen[portion.start : portion.stop])
+                fake = self.recipe.generate(len(portion), condition)
+                sides = ((real, condition), holdout, (fake, condition))
+                logits.append(torch.stack([judge.discriminator(*side) for side in sides], 1))
+        judge.observe(*self.ranks.joined(torch.cat(logits), count).unbind(1))
 
     def _pair(self, name: str) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
         """The averaged weights of a network, its own, and the pairs of their buffers."""
@@ -265,8 +306,7 @@ class Engine:
                 kept.copy_(buffer)
 
     def _read(self, data: Dataset, indices: Any) -> tuple[Tensor, Tensor | None]:
-        samples, condition = data.read(indices)
-        return samples.to(self.device), None if condition is None else condition.to(self.device)
+        return to_device(data.read(indices), self.device)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -281,7 +321,13 @@ class Engine:
             self.recipe.bind(self.networks)
 
     def _examine(self) -> None:
-        """Look at the averaged generator's samples; the best so far is saved as such."""
+        """Look at the averaged generator's samples; the best so far is saved as such. The first process looks."""
+        told = self.ranks.told(self._look)
+        self._obey(Decision(**told["decision"]) if told["decision"] else None)
+        self.save(best=told["best"])
+
+    def _look(self) -> dict[str, Any]:
+        """A look and what the watcher makes of it, as JSON values: whether it is the best so far, and a decision."""
         assert self.examine is not None
         with self.averaged():
             look = self.examine(self.seen)
@@ -304,8 +350,7 @@ class Engine:
         decision = None if self.watcher is None else self.watcher.look(self.seen, self.total, look, best=best)
         # The best is what a remedy returns to, so no return follows one; before the first step nothing is lost.
         assert not best or decision is None or self.seen == 0 or decision.action not in ("roll back", "begin anew")
-        self._obey(decision)
-        self.save(best=best)
+        return {"best": best, "decision": None if decision is None else asdict(decision)}
 
     # -- remedies -----------------------------------------------------------------------------------------------
 
@@ -359,13 +404,13 @@ class Engine:
 
     def _return_to_best(self) -> None:
         """The weights, averages and moments of the best score so far; the clock and its schedules go on."""
-        if self.run is None:
-            tensors = self.kept
-        else:
+        tensors = self.kept
+        if self.run is not None:
             best = self.run.best()
             tensors = None if best is None else best.read(self.device)[0]
         if tensors is not None:
             self._load(tensors)
+        self._align()
 
     def _due(self, every: float, ahead: int = 0) -> bool:
         now = self.seen + ahead
@@ -380,12 +425,19 @@ class Engine:
             self.run.log({"event": "terms", "seen": self.seen, **readings, **updates})
         weights = {player: float(weights.vector.detach().norm()) for player, weights in self.weights.items()}
         pulse = Pulse(self.seen, self.total, self._balance(), means, dict(self.updates), self.skipped_lately, weights)
-        decision = None if self.watcher is None else self.watcher.pulse(pulse)
+        told = None if self.watcher is None else self.ranks.told(lambda: self._told(pulse))
+        decision = None if told is None else Decision(**told)
         self.tally.clear()
         self.updates.clear()
         self.skipped_lately = 0
         self._obey(decision)
         return decision is not None and decision.action != "note"
+
+    def _told(self, pulse: Pulse) -> dict[str, Any] | None:
+        """The watcher's decision on a pulse, as JSON values."""
+        assert self.watcher is not None
+        decision = self.watcher.pulse(pulse)
+        return None if decision is None else asdict(decision)
 
     def _balance(self) -> float:
         return float(self.recipe.judge.balance) if "judge" in self.networks else 0.5
@@ -407,6 +459,7 @@ class Engine:
             best_score=self.best_score,
             look=self.last_look,
             note=note,
+            waiting=self.ahead.waited / max(seconds, 1e-9),
         )
 
     # -- keeping ------------------------------------------------------------------------------------------------
@@ -451,9 +504,21 @@ class Engine:
 
     def restore(self, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
         """The inverse of `tensors` and `state`: the game stands exactly where it stood."""
+        self._take(state)
+        self._load(tensors)
+
+    def join(self) -> None:
+        """Before the first of several processes' steps: all stand where the first one stands."""
+        if not self.ranks.alone:
+            state = self.ranks.told(self.state)
+            if not self.ranks.first:
+                self._take(state)
+            self._align()
+
+    def _take(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
         if overruled := state.get("overruled"):
             self._overrule(overruled)
-        self._load(tensors)
         self.seen, self.skipped = state["seen"], state["skipped"]
         self.bad_in_a_row, self.skipped_lately = state["bad_in_a_row"], state["skipped_lately"]
         self.score, self.best_score = state["score"], state["best_score"]
@@ -463,6 +528,23 @@ class Engine:
         self.tally.restore(state["tally"], self.device)
         if self.watcher is not None and state["watcher"] is not None:
             self.watcher.restore(state["watcher"])
+
+    def _align(self) -> None:
+        """Every process has the first one's weights, averages, statistics and moments."""
+        if self.ranks.alone:
+            return
+        tensors = self.tensors()
+        moments = self.ranks.told(
+            lambda: {name: [list(value.shape), str(value.dtype)] for name, value in tensors["optimisers"].items()}
+        )
+        if not self.ranks.first:
+            tensors["optimisers"] = {
+                name: torch.zeros(shape, dtype=getattr(torch, kind.removeprefix("torch.")), device=self.device)
+                for name, (shape, kind) in moments.items()
+            }
+        self.ranks.align(value for group in tensors.values() for value in group.values())
+        if not self.ranks.first:
+            self._load(tensors)
 
     def _load(self, tensors: dict[str, dict[str, Tensor]]) -> None:
         load_into(self.networks, tensors["networks"], "networks")

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM as a polite request: the game ends after the step at hand, saves, and says how to go on."""
+"""Ctrl-C, SIGTERM and SIGUSR1 (a batch system's warning) as a polite request.
+
+The game ends after the step at hand, saves, and says how to go on.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,11 @@ import threading
 from types import FrameType
 from typing import Any
 
+POLITE = [number for number in signal.Signals if number.name in ("SIGINT", "SIGTERM", "SIGUSR1")]
+
 
 class Interruption:
-    """A context within which the first SIGINT or SIGTERM sets `requested`; the second one is not held back."""
+    """A context within which the first of these signals sets `requested`; the second one is not held back."""
 
     def __init__(self) -> None:
         self.requested: signal.Signals | None = None
@@ -18,7 +23,7 @@ class Interruption:
     def __enter__(self) -> Interruption:
         # Python delivers signals to the main thread alone; elsewhere the caller's own handling stays in force.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in POLITE:
                 self._before[number] = signal.signal(number, self._note)
         return self
 

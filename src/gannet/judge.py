@@ -96,22 +96,10 @@ class Judge(nn.Module):
         """The extra terms of whatever hangs here, by name."""
         return {name: regulariser(real_logits, fake_logits) for name, regulariser in self.regularisers.items()}
 
-    @torch.no_grad()
-    def observe(
-        self,
-        real: Tensor,
-        holdout: Tensor,
-        fake: Tensor,
-        condition: Tensor | None = None,
-        holdout_condition: Tensor | None = None,
-    ) -> None:
-        """Let the augmentation see how trained-on, held-out and fake samples are told apart (un-augmented)."""
+    def observe(self, real_logits: Tensor, holdout_logits: Tensor, fake_logits: Tensor) -> None:
+        """Let the augmentation see how trained-on, held-out and fake samples [n] are told apart (un-augmented)."""
         if self.augmentation is not None:
-            self.augmentation.observe(
-                self.discriminator(real, condition),
-                self.discriminator(holdout, holdout_condition),
-                self.discriminator(fake, condition),
-            )
+            self.augmentation.observe(real_logits, holdout_logits, fake_logits)
 
     def _weigh(self, real_logits: Tensor, fake_logits: Tensor) -> tuple[Tensor, Tensor]:
         with torch.no_grad():

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, relu, softplus
 
+from gannet.portion import uniform
+
 
 def binary_cross_entropy(logits: Tensor, target: float) -> Tensor:
     """-t log D - (1 - t) log(1 - D) with D = sigmoid(logits): the 2014 game (Goodfellow et al., eq. 1).
@@ -64,7 +66,7 @@ def one_centred(gradient: Tensor) -> Tensor:
 
 def between(real: Tensor, fake: Tensor) -> Tensor:
     """Points on the lines between paired reals and fakes, one uniform draw a pair (Gulrajani et al. 2017, alg. 1)."""
-    mix = torch.rand(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
+    mix = uniform(len(real), *[1] * (real.dim() - 1), device=real.device, dtype=real.dtype)
     return fake + mix * (real - fake)
 
 

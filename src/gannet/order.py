@@ -25,11 +25,28 @@ def reseed(seed: int, device: torch.device) -> None:
         torch.cuda.manual_seed_all(seed)
 
 
-class Order:
-    """An endless shuffled pass over `count` samples: position p is sample `index` of epoch p // count."""
+def draws(device: torch.device) -> list[torch.Tensor]:
+    """Where the generators of random numbers stand, for `redraw`."""
+    states = [torch.get_rng_state()]
+    return [*states, torch.cuda.get_rng_state(device)] if device.type == "cuda" else states
 
-    def __init__(self, count: int, *seed: int | str) -> None:
-        self.count, self.seed = count, seed
+
+def redraw(states: list[torch.Tensor], device: torch.device) -> None:
+    """Let the same numbers come once more."""
+    torch.set_rng_state(states[0])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(states[1], device)
+
+
+class Order:
+    """An endless shuffled pass over `count` samples: position p is sample `index` of epoch p // count.
+
+    With `runs` (the first sample of each run, and a number of runs to mix) the runs are shuffled, and samples only
+    within each window of so many of them: a slow disk then reads a window at a time.
+    """
+
+    def __init__(self, count: int, *seed: int | str, runs: tuple[np.ndarray, int] | None = None) -> None:
+        self.count, self.seed, self.runs = count, seed, runs
         self._epochs: dict[int, np.ndarray] = {}
 
     def indices(self, position: int, length: int) -> np.ndarray:
@@ -46,8 +63,17 @@ class Order:
         if epoch not in self._epochs:
             self._epochs = {kept: order for kept, order in self._epochs.items() if kept >= epoch - 1}
             seed = mixed_seed(*self.seed, epoch)
-            self._epochs[epoch] = np.random.default_rng(seed).permutation(self.count)
+            self._epochs[epoch] = self._shuffled(np.random.default_rng(seed))
         return self._epochs[epoch]
+
+    def _shuffled(self, random: np.random.Generator) -> np.ndarray:
+        if self.runs is None:
+            return random.permutation(self.count)
+        starts, mixed = self.runs
+        runs = np.split(np.arange(self.count), starts[1:])
+        order = [runs[run] for run in random.permutation(len(runs))]
+        windows = [np.concatenate(order[first : first + mixed]) for first in range(0, len(order), mixed)]
+        return np.concatenate([random.permutation(window) for window in windows])
 
 
 class PoissonOrder:

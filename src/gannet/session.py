@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +21,10 @@ from gannet.examination import Examination
 from gannet.interruption import Interruption
 from gannet.model import Model, build_networks, recipe_of
 from gannet.private_run import Privacy
+from gannet.ranks import Ranks
 from gannet.recipes import Recipe
 from gannet.run import RunFolder
+from gannet.watch import Look
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,10 @@ class Session:
         folder: RunFolder | None,
         command: str,
         privacy: Privacy | None = None,
+        ranks: Ranks | None = None,
     ) -> None:
+        """`folder` is None for a run that is new, and for all but the first of several `ranks`."""
+        self.ranks = ranks or Ranks()
         self.settings, self.opened, self.folder, self.privacy = settings, opened, folder, privacy
         self.command, self.device = command, settings["device"]
         self.precision: Precision = settings["precision"]
@@ -80,12 +85,18 @@ class Session:
 
     def set_budget(self, *, seconds: float | None, samples: int | None) -> None:
         """Fix the number of samples: as asked, as fits the time, as begun, or as the data and networks suggest."""
+        if self.ranks.first:
+            self._fix_budget(seconds, samples)
+        fixed = self.ranks.told(lambda: [self.settings["total"], self.settings["seconds"], self.extended])
+        self.settings["total"], self.settings["seconds"], self.extended = fixed
+
+    def _fix_budget(self, seconds: float | None, samples: int | None) -> None:
         begun = self.settings.get("total")
         if samples is not None:
             self.settings["total"] = samples
         elif seconds is not None and (not self.resumed or self.settings["seconds"] != seconds):
             with torch.random.fork_rng():
-                self.settings["total"], self.rate = samples_in(seconds, self._trial())
+                self.settings["total"], self.rate = samples_in(seconds, self._trial(), self.ranks.count)
         elif "total" not in self.settings:
             self.settings["total"] = default_samples(
                 self.opened.domain.spec, self.networks, self.recipe.latent, self.settings["count"], self.device
@@ -95,42 +106,51 @@ class Session:
 
     def play(self, report: Callable[[Progress], None] | None = None) -> Outcome:
         """Train until the budget is spent or a signal asks to stop; either way everything is saved."""
-        if self.folder is None:
-            self.folder = RunFolder.create(self.run_path, self.settings, self.command)
-            if self.privacy is not None:
-                self.privacy.keep(self.run_path)
         with ExitStack() as stack:
-            stack.enter_context(self.folder.hold())
+            if self.ranks.first:
+                stack.enter_context(self._hold())
             interruption = stack.enter_context(Interruption())
             stack.enter_context(torch.random.fork_rng())
-            self.folder.update_settings(total=self.total, seconds=self.settings["seconds"], finished=False)
-            engine = self._engine(self.networks, self.recipe, self.folder, total=self.total)
-            self._restore(engine)
+            with self.ranks.first_ahead():
+                engine = self._engine(self.networks, self.recipe, self.folder, total=self.total)
+                self._restore(engine)
+            engine.join()
             finished = engine.play(report, lambda: interruption.requested is not None)
-            self.folder.update_settings(finished=finished)
+            if self.folder is not None:
+                self.folder.update_settings(finished=finished)
             if self.privacy is not None and finished:
                 self.privacy.forget(self.run_path)
         return self._outcome(engine, finished, interruption)
 
+    @contextmanager
+    def _hold(self) -> Iterator[None]:
+        """The run folder, made where it is not there yet, as this process's own to write."""
+        if self.folder is None:
+            self.folder = RunFolder.create(self.run_path, self.settings, self.command)
+            if self.privacy is not None:
+                self.privacy.keep(self.run_path)
+        with self.folder.hold():
+            self.folder.update_settings(total=self.total, seconds=self.settings["seconds"], finished=False)
+            yield
+
     def _engine(
-        self, networks: dict[str, nn.Module], recipe: Recipe, folder: RunFolder | None, *, total: int
+        self,
+        networks: dict[str, nn.Module],
+        recipe: Recipe,
+        folder: RunFolder | None,
+        *,
+        total: int,
+        trial: bool = False,
     ) -> Engine:
         seed = self.settings["seed"]
         if self.privacy is not None:
             return self._private_engine(self.privacy, networks, recipe, folder, total=total)
-        examine = Examination(recipe, self.opened, folder, seed, self.device)
-        watcher = None
-        if folder is not None:
-            weights = {
-                player: sum(weight.numel() for name in names for weight in networks[name].parameters())
-                for player, names in recipe.players.items()
-            }
-            count = len(self.opened.train)
-            foreseen = foresee(examine.sight, count=count, weights=weights)
-            # A batch of all there is cannot be larger.
-            doubts = [doubt for doubt in recipe.doubts() if doubt.knob != "batch_size" or recipe.batch_size < count]
-            remedies = self.settings["request"].get("remedies", True)
-            watcher = Referee(remedies=remedies, foreseen=foreseen, doubts=doubts)
+        examine: Callable[[int], Look] = _nothing_to_see
+        foreseen: list[str] = []
+        if self.ranks.first:
+            examine = examination = Examination(recipe, self.opened, folder, seed, self.device)
+            foreseen = [] if trial else self._foreseen(examination, networks, recipe)
+        watcher = None if trial else self._referee(recipe, foreseen)
         return Engine(
             recipe,
             networks,
@@ -144,7 +164,22 @@ class Session:
             examine=examine,
             watcher=watcher,
             fresh=lambda attempt: build_networks(recipe, self.opened.domain.spec, self.settings, attempt),
+            ranks=None if trial else self.ranks,
         )
+
+    def _foreseen(self, examination: Examination, networks: dict[str, nn.Module], recipe: Recipe) -> list[str]:
+        weights = {
+            player: sum(weight.numel() for name in names for weight in networks[name].parameters())
+            for player, names in recipe.players.items()
+        }
+        return foresee(examination.sight, count=len(self.opened.train), weights=weights)
+
+    def _referee(self, recipe: Recipe, foreseen: list[str]) -> Referee:
+        # A batch of all there is cannot be larger.
+        whole = recipe.batch_size >= len(self.opened.train)
+        doubts = [doubt for doubt in recipe.doubts() if doubt.knob != "batch_size" or not whole]
+        remedies = self.settings["request"].get("remedies", True)
+        return Referee(remedies=remedies, foreseen=foreseen, doubts=doubts)
 
     def _private_engine(
         self, privacy: Privacy, networks: dict[str, nn.Module], recipe: Recipe, folder: RunFolder | None, *, total: int
@@ -162,13 +197,15 @@ class Session:
         )
 
     def _trial(self) -> Engine:
-        """An engine of the same game to measure and throw away."""
+        """An engine of one process's part of the same game, to measure and throw away."""
         recipe = recipe_of(self.settings)
+        recipe.batch_size = max(recipe.batch_size // self.ranks.count, 1)
         networks = build_networks(recipe, self.opened.domain.spec, self.settings)
-        return self._engine(networks, recipe, None, total=10**9)
+        return self._engine(networks, recipe, None, total=10**9, trial=True)
 
     def _restore(self, engine: Engine) -> None:
-        assert self.folder is not None
+        if self.folder is None:
+            return
         checkpoint = self.folder.newest()
         if checkpoint is not None:
             engine.restore(*checkpoint.read(engine.device))
@@ -195,6 +232,10 @@ class Session:
             message,
             None if number is None else int(number),
         )
+
+
+def _nothing_to_see(seen: int) -> Look:
+    raise AssertionError("the first process alone looks")
 
 
 def announce(session: Session, found: list[str]) -> list[str]:
@@ -226,6 +267,8 @@ def _takes(session: Session) -> str:
     settings = session.settings
     passes = session.total / max(settings["count"], 1)
     where = f"{session.device}, {torch.get_num_threads()} threads" if session.device == "cpu" else session.device
+    if not session.ranks.alone:
+        where = f"{session.ranks.count} processes ({where} each)"
     text = f"{session.total:,} samples ({passes:,.0f} passes over the data) on {where}, {settings['precision']}"
     if session.rate is not None:
         text += f"; about {_duration(settings['seconds'])} at {session.rate:,.0f} samples/s"

@@ -37,14 +37,25 @@ class FlatWeights:
         for weight in self.parameters:
             weight.requires_grad = wanted
 
-    def collect(self) -> Tensor:
-        """Move the parameters' gradients to the vector's; returns it, [total] (zero where a weight had no part)."""
+    def collect(self, *beside: Tensor) -> Tensor:
+        """Move the parameters' gradients to the vector's (zero where a weight had no part).
+
+        Returns them with the numbers `beside` them behind, in one piece [total + ...] of which the vector's gradient is
+        the beginning: what is added up over processes is added up in place.
+        """
         pieces = []
         for weight in self.parameters:
             gradient, weight.grad = weight.grad, None
             pieces.append((torch.zeros_like(weight) if gradient is None else gradient).flatten())
-        self.vector.grad = torch.cat(pieces)
-        return self.vector.grad
+        pieces += [numbers.detach().to(self.vector).flatten() for numbers in beside]
+        together = torch.cat(pieces)
+        self.vector.grad = together[: self.vector.numel()]
+        return together
+
+    def forget(self) -> None:
+        """Drop what a backward pass that broke off has left behind."""
+        for weight in self.parameters:
+            weight.grad = None
 
     def part(self, name: str) -> Tensor:
         """The weights of one network, [its total]; a view."""

@@ -164,7 +164,7 @@ def test_a_tiny_batch_is_gathered_to_the_usual_one_in_pieces_of_the_size_asked_f
 
 def test_gathered_pieces_step_as_the_whole_batch_does() -> None:
     gathered, whole = game(DOUBTFUL["batch_size"]()), game(R3GAN(latent=4))
-    whole.micro_batch = 4
+    whole.batches.micro_batch = 4
     gathered.play()
     whole.play()
     assert_equal(gathered, whole)

@@ -15,6 +15,7 @@ from torch import Tensor
 from gannet.augment.operations import cut_out, recolour, shift, turn
 from gannet.augment.strength import CEILING, AdaptiveStrength
 from gannet.judge import Augmentation
+from gannet.portion import uniform
 
 OPERATIONS = ("brightness", "saturation", "contrast", "scale", "rotation", "mirror", "translation", "cutout")
 AMOUNTS = 10
@@ -73,7 +74,7 @@ class DifferentiableAugmentation(Augmentation):
     def forward(self, samples: Tensor) -> Tensor:
         """Pictures [n, C, H, W] changed at random; gradients of any order flow back to `samples`."""
         assert samples.dim() == 4
-        draws = torch.rand(len(samples), len(OPERATIONS) + AMOUNTS, device=samples.device)
+        draws = uniform(len(samples), len(OPERATIONS) + AMOUNTS, device=samples.device)
         if not self.strength:  # after the draws, so that a strength leaving 0 shifts no later random number
             return samples
         chances, amounts = draws.tensor_split([len(OPERATIONS)], dim=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -19,8 +19,21 @@ from torch import Tensor
 from gannet.spec import Spec
 
 
+class Runs(NamedTuple):
+    """Samples that are best read together: the first position of each run, and how many runs are mixed at a time."""
+
+    starts: np.ndarray
+    mixed: int
+
+
 class Dataset(ABC):
-    """Encoded samples by position. Reading is pure: the same indices give the same tensors, in any process."""
+    """Encoded samples by position. Reading is pure: the same indices give the same tensors, in any process or thread.
+
+    It may be asked of several threads at once.
+    """
+
+    runs: Runs | None = None
+    """How an order may spare a slow disk; None: every order is as good."""
 
     @abstractmethod
     def __len__(self) -> int: ...
@@ -49,6 +62,9 @@ class Subset(Dataset):
 
     def __init__(self, dataset: Dataset, indices: np.ndarray) -> None:
         self.dataset, self.indices = dataset, indices
+        if dataset.runs is not None:
+            starts = np.unique(np.searchsorted(indices, dataset.runs.starts))
+            self.runs = Runs(starts[starts < len(indices)], dataset.runs.mixed)
 
     def __len__(self) -> int:
         return len(self.indices)

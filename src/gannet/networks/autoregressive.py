@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy, gelu, linear
 
 from gannet.networks.heads import embedding
 from gannet.networks.tokens import Leaves, Tokens
+from gannet.portion import dropped
 from gannet.spec import Range, Spec, Wish
 
 EMBEDDING = 8
@@ -92,7 +93,8 @@ class RowGenerator(nn.Module):
             hidden = hidden + self.condition(condition)
         for layer in self.layers:
             assert isinstance(layer, nn.Linear)
-            active = self.dropout(gelu(hidden))
+            active = gelu(hidden)
+            active = dropped(active, self.dropout.p) if self.training else active
             hidden = hidden + linear(active, self._masked(layer.weight, not_later, self.units), layer.bias)
         return self.heads(gelu(hidden).view(len(values), len(self.tokens), self.units), values)
 

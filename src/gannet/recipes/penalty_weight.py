@@ -30,8 +30,8 @@ class PenaltyWeight(nn.Module):
     @torch.no_grad()
     def observe(self, real_logits: Tensor, fake_logits: Tensor) -> None:
         """Take note of the lead over pairs of logits [batch]."""
-        self.total += (real_logits - fake_logits).sum()
-        self.count += len(real_logits)
+        self.total += (real_logits - fake_logits).mean()
+        self.count += 1
 
     @torch.no_grad()
     def update(self, target: float | None) -> None:

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gannet.errors import GannetError
 from gannet.judge import Judge
+from gannet.portion import normal
 from gannet.spec import Spec, Wish
 
 Terms = dict[str, Tensor]
@@ -182,7 +182,8 @@ class Recipe(ABC):
         """
         generator = self.networks["generator"]
         device = next(generator.parameters()).device
-        return generator(torch.randn(count, self.latent, device=device) * truncation, condition).float()
+        latent = normal(count, self.latent, device=device)
+        return generator(latent * truncation, condition).to(latent.dtype)
 
     def surprise(self, real: Tensor, condition: Tensor | None = None) -> Tensor | None:
         """Minus the log-likelihood [n] of samples [n, *shape]; None where the game does not know it."""

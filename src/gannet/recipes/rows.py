@@ -16,6 +16,7 @@ from gannet.errors import GannetError
 from gannet.networks.autoregressive import RowGenerator, resampled
 from gannet.networks.gaps import features_of, filled_tokens
 from gannet.networks.tokens import Tokens
+from gannet.portion import uniform
 from gannet.recipes.recipe import Recipe, Wished
 from gannet.spec import Spec, Wish
 
@@ -50,17 +51,18 @@ class RowRecipe(Recipe, ABC):
     def generate(self, count: int, condition: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         """`count` rows; `truncation` below 1 makes likely values likelier."""
         device = self.writer.first.weight.device
-        uniform = torch.rand(count, self.writer.latent, device=device)
-        return self.writer.write(uniform, condition, temperature=truncation)[0]
+        return self.writer.write(uniform(count, self.writer.latent, device=device), condition, temperature=truncation)[
+            0
+        ]
 
     def wished(self, count: int, wish: Wish, condition: Tensor | None = None, truncation: float = 1.0) -> Wished:
         tried = CANDIDATES * count if condition is None else len(condition)
-        uniform = torch.rand(tried, self.writer.latent, device=self.writer.first.weight.device)
+        drawn = uniform(tried, self.writer.latent, device=self.writer.first.weight.device)
         if condition is None:
-            samples, chances = self.writer.write(uniform, wish=wish, rows=count, temperature=truncation)
+            samples, chances = self.writer.write(drawn, wish=wish, rows=count, temperature=truncation)
             return Wished(samples, None, share(chances))
         # Which condition a row has decides how likely it meets the wish: it is drawn with the row.
-        samples, chances = self.writer.write(uniform, condition, wish=wish, temperature=truncation)
+        samples, chances = self.writer.write(drawn, condition, wish=wish, temperature=truncation)
         chosen = resampled(chances, count)
         return Wished(samples[chosen], condition[chosen], share(chances))
 
@@ -68,12 +70,12 @@ class RowRecipe(Recipe, ABC):
         self, samples: Tensor, known: Tensor, condition: Tensor | None = None, wish: Wish | None = None
     ) -> Tensor:
         known = known.expand(len(samples), -1)
-        uniform = torch.rand(len(samples), self.writer.latent, device=samples.device)
+        drawn = uniform(len(samples), self.writer.latent, device=samples.device)
         values = filled_tokens(
-            self.writer, self.tokens.read(samples), known[:, features_of(self.tokens)], uniform, condition, wish
+            self.writer, self.tokens.read(samples), known[:, features_of(self.tokens)], drawn, condition, wish
         )
         ranges = None if wish is None else wish.ranges
-        written = self.tokens.write(values, uniform[:, len(self.tokens) :], ranges)
+        written = self.tokens.write(values, drawn[:, len(self.tokens) :], ranges)
         return torch.where(known, samples, written)
 
 

@@ -1,0 +1,118 @@
+"""The gradient of a whole batch, in portions that fit into memory and shared out among processes.
+
+Every portion starts from the same running statistics and the same draws and counts by its share of the batch; losses,
+gradients and statistics are added up over portions, then over processes in one go. So a batch is the same batch however
+it is divided, and memory that runs out only makes the portions smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from gannet.memory import out_of_memory
+from gannet.order import draws, redraw
+from gannet.portion import Portion, portions
+from gannet.ranks import Ranks
+from gannet.weights import FlatWeights
+
+if TYPE_CHECKING:
+    from gannet.recipes.recipe import Terms
+
+Loss = Callable[[Tensor, Tensor | None], "Terms"]
+
+
+@dataclass
+class Accumulation:
+    """How the batches of a game are divided."""
+
+    read: Callable[[Any], tuple[Tensor, Tensor | None]]
+    """Indices -> samples [n, *shape] and conditions [n, width], on the device."""
+    device: torch.device
+    ranks: Ranks
+    micro_batch: int
+    """Samples in memory at a time."""
+    bf16: bool = False
+    undivided: bool = False
+    """A loss that takes all samples at once, even none."""
+    halved: bool = False
+    """Whether memory has run out since this was last set to False."""
+    buffers: list[Tensor] = field(default_factory=list)
+    """All buffers of the networks in play."""
+
+    def gather(
+        self, loss: Loss, indices: Any, owner: FlatWeights, before: list[Tensor], beside: Tensor
+    ) -> tuple[list[str], Tensor, Tensor]:
+        """The loss terms of a whole batch, by name and value [terms]; its gradient is then that of `owner.vector`.
+
+        `before` are the buffers' values to start from. `beside` are numbers that are added up over processes, too.
+        """
+        start = draws(self.device)
+        while True:
+            try:
+                names, losses, statistics = self._play(loss, indices, before)
+                break
+            except RuntimeError as error:
+                if not out_of_memory(error) or self.micro_batch == 1 or self.undivided:
+                    raise
+            owner.forget()
+            self.reset(before)
+            redraw(start, self.device)
+            self._halve(len(indices))
+        numbers = [losses, *statistics, beside]
+        together = owner.collect(*numbers)
+        self.ranks.sum(together)
+        losses, *statistics, beside = together[owner.vector.numel() :].split([part.numel() for part in numbers])
+        for buffer, value in zip(self._running() if statistics else [], statistics, strict=True):
+            buffer.copy_(value.view_as(buffer))
+        return names, losses, beside
+
+    def portions(self, length: int) -> list[Portion]:
+        """This process's part of a batch in portions of at most `micro_batch`."""
+        if self.undivided:
+            return [Portion(0, length, length)]
+        return portions(*self.ranks.part(length), length, self.micro_batch)
+
+    def reset(self, before: list[Tensor]) -> None:
+        """The buffers as they were."""
+        for buffer, value in zip(self.buffers, before, strict=True):
+            buffer.copy_(value)
+
+    def _play(self, loss: Loss, indices: Any, before: list[Tensor]) -> tuple[list[str], Tensor, list[Tensor]]:
+        """This process's part of a batch, backward passes included: names, losses and, if shared, running statistics.
+
+        The statistics are those after each portion by its share; where one portion is all there is they stay in place.
+        """
+        names: list[str] = []
+        losses: Tensor | None = None
+        statistics: list[Tensor] = []
+        start = draws(self.device)
+        for number, portion in enumerate(self.portions(len(indices))):
+            if number:
+                self.reset(before)
+                redraw(start, self.device)
+            real, condition = self.read(indices[portion.start : portion.stop])
+            with portion.held(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                terms = loss(real, condition)
+            values = torch.stack(list(terms.values())) * portion.share
+            values.sum().backward()
+            names, losses = list(terms), values.detach() if losses is None else losses + values.detach()
+            if not portion.whole:
+                shares = [portion.share * buffer for buffer in self._running()]
+                statistics = [a + b for a, b in zip(statistics, shares, strict=True)] if statistics else shares
+        assert losses is not None
+        return names, losses, statistics
+
+    def _running(self) -> list[Tensor]:
+        """The buffers that are numbers with a mean: running statistics, not counters."""
+        return [buffer for buffer in self.buffers if buffer.is_floating_point()]
+
+    def _halve(self, length: int) -> None:
+        start, stop = self.ranks.part(length)
+        self.micro_batch, self.halved = max(min(self.micro_batch, stop - start) // 2, 1), True
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()

@@ -1,0 +1,54 @@
+"""How much of a batch fits into memory: what one sample's backward pass keeps, and the portion that leaves room.
+
+What autograd saves is counted, not measured: the same on every device, and before anything has run out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psutil
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
+
+ROOM = 0.6
+"""Share of the free memory that what is saved for backward passes may take; gradients and workspaces need the rest."""
+WORDS = ("out of memory", "can't allocate memory", "not enough memory")
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether memory ran out, on a GPU or (where the system refuses rather than kills) on the CPU."""
+    return isinstance(error, torch.OutOfMemoryError) or any(words in str(error).lower() for words in WORDS)
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be had."""
+    if device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(device)
+        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return psutil.virtual_memory().available
+
+
+def saved_bytes(play: Callable[[], object]) -> int:
+    """Bytes that autograd keeps for the backward passes of what `play` computes; shared memory counts once."""
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with saved_tensors_hooks(note, lambda tensor: tensor):
+        # What was computed must live until all is counted, or its memory is given out twice.
+        computed = play()
+    del computed
+    return sum(kept.values())
+
+
+def fitting(bytes_a_sample: float, batch: int, free: int) -> int:
+    """The largest portion of a batch, halved as often as needed, whose saved tensors fit into the free memory."""
+    portion = batch
+    while portion > 1 and portion * bytes_a_sample > ROOM * free:
+        portion = -(-portion // 2)
+    return portion

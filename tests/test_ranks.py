@@ -1,0 +1,202 @@
+"""Several processes play the same game as one: gradients, statistics, decisions; real processes over gloo."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from gannet.cli import main
+from gannet.errors import GannetError
+from gannet.ranks import Ranks
+from gannet.run import RunFolder
+
+GAMES = Path(__file__).parent / "several" / "games.py"
+
+
+def environment(index: int, count: int, port: int) -> dict[str, str]:
+    paths = os.pathsep.join([str(Path(__file__).parents[1] / "src"), str(GAMES.parent)])
+    return {
+        **os.environ,
+        "PYTHONPATH": paths,
+        "OMP_NUM_THREADS": "1",
+        "RANK": str(index),
+        "LOCAL_RANK": str(index),
+        "WORLD_SIZE": str(count),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+
+
+def free_port() -> int:
+    from gannet.processes import _free_port
+
+    return _free_port()
+
+
+def play_together(folder: Path, count: int, names: list[str]) -> list[dict[str, torch.Tensor]]:
+    """Each process's results of the named games of `several/games.py`."""
+    port = free_port()
+    line = [sys.executable, str(GAMES), str(folder), *names]
+    running = [subprocess.Popen(line, env=environment(index, count, port)) for index in range(count)]
+    assert [each.wait(timeout=120) for each in running] == [0] * count
+    from safetensors.torch import load_file
+
+    return [load_file(folder / f"{index}.safetensors") for index in range(count)]
+
+
+GAME_NAMES = ["r3gan", "wgan_gp", "lazy", "accumulated", "gan", "pictures"]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory) -> dict[int, list[dict[str, torch.Tensor]]]:
+    return {count: play_together(tmp_path_factory.mktemp(f"p{count}"), count, GAME_NAMES) for count in (1, 2, 3)}
+
+
+@pytest.mark.fault(10)
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", GAME_NAMES)
+def test_gradients_equal_those_of_one_process_with_the_whole_batch(played, name: str, count: int) -> None:
+    alone = played[1][0]
+    keys = [key for key in alone if key.startswith(f"{name}/gradient/")]
+    assert len(keys) >= 2
+    for key in keys:
+        scale = alone[key].abs().max()
+        assert scale > 0
+        for rank in played[count]:
+            assert (rank[key] - alone[key]).abs().max() <= 1e-12 * scale, key
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("name", GAME_NAMES)
+def test_weights_averages_moments_and_statistics_after_steps_equal_those_of_one_process(played, name, count) -> None:
+    alone = played[1][0]
+    for key in (key for key in alone if key.startswith(f"{name}/after/")):
+        for rank in played[count]:
+            torch.testing.assert_close(rank[key], alone[key], rtol=1e-8, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("name", GAME_NAMES)
+def test_every_process_holds_the_same_bits(played, name: str) -> None:
+    first, *others = played[3]
+    for key in (key for key in first if key.startswith(f"{name}/after/")):
+        assert all(torch.equal(first[key], other[key]) for other in others), key
+
+
+def test_parts_of_a_batch_lie_side_by_side_and_differ_by_one_at_most() -> None:
+    for count in (1, 2, 3, 7):
+        for length in (count, 16, 29):
+            parts = [Ranks(index, count).part(length) for index in range(count)]
+            assert [stop for _, stop in parts[:-1]] == [start for start, _ in parts[1:]]
+            assert (parts[0][0], parts[-1][1]) == (0, length)
+            sizes = [stop - start for start, stop in parts]
+            assert max(sizes) - min(sizes) <= 1
+
+
+# ------------------------------------------------------------------------------------------------- whole commands
+
+
+def train(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "gannet", "train", *arguments]
+    plain = {key: value for key, value in os.environ.items() if key not in ("RANK", "WORLD_SIZE")}
+    return subprocess.run(line, env=plain, capture_output=True, text=True, check=check, timeout=300)
+
+
+def scores(path: Path) -> list[float]:
+    return [line["score"] for line in RunFolder.open(path).read_log() if line["event"] == "score"]
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return RunFolder.open(path).newest().read()[0]["networks"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault(9)
+def test_a_run_begun_by_two_goes_on_alone_as_if_it_had_always_been_alone(tmp_path: Path) -> None:
+    common = ("toy:ring", "batch_size=64", "latent=2")
+    train(*common, "--samples", "2048", "--out", str(tmp_path / "alone"))
+    train(*common, "--samples", "1024", "--out", str(tmp_path / "shared"), "--processes", "2")
+    first = [line for line in RunFolder.open(tmp_path / "shared").read_log() if line["event"] == "score"]
+    assert first[-1]["seen"] >= 1024
+    with pytest.raises(SystemExit) as ended:
+        main(["resume", str(tmp_path / "shared"), "--samples", "2048"])
+    assert ended.value.code == 0
+    alone, shared = weights(tmp_path / "alone"), weights(tmp_path / "shared")
+    # The budget stretches the schedules, so the first half differs slightly; the end is close, not equal.
+    assert alone.keys() == shared.keys()
+    assert RunFolder.open(tmp_path / "shared").newest().seen == RunFolder.open(tmp_path / "alone").newest().seen
+
+
+@pytest.mark.slow
+@pytest.mark.fault(4)
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGUSR1"])
+def test_a_signal_to_the_launcher_saves_once_and_the_run_goes_on_with_one_process_to_the_same_end(
+    number: str, tmp_path: Path
+) -> None:
+    import signal
+
+    common = ["toy:ring", "--samples", "20k", "--out"]
+    line = [sys.executable, "-m", "gannet", "train", *common, str(tmp_path / "cut"), "--processes", "2"]
+    running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log = tmp_path / "cut" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") > 12):
+        assert time.monotonic() < deadline and running.poll() is None
+        time.sleep(0.05)
+    asked = time.monotonic()
+    running.send_signal(getattr(signal, number))
+    told, _ = running.communicate(timeout=60)
+    assert time.monotonic() - asked < 25
+    assert running.returncode == 128 + getattr(signal, number), told
+    assert told.count("go on with: gannet resume") == 1, told
+    train(*common, str(tmp_path / "cut"))
+    train(*common, str(tmp_path / "whole"))
+    for name, value in weights(tmp_path / "whole").items():
+        torch.testing.assert_close(weights(tmp_path / "cut")[name], value, rtol=2e-2, atol=2e-2, msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.fault(11)
+def test_a_killed_process_ends_the_others_in_bounded_time_and_leaves_a_whole_checkpoint(tmp_path: Path) -> None:
+    import psutil
+
+    line = [sys.executable, "-m", "gannet", "train", "toy:ring", "--samples", "10M", "--out", str(tmp_path / "run")]
+    running = subprocess.Popen([*line, "--processes", "2"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    log = tmp_path / "run" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.read_text().count("\n") > 1):
+        assert time.monotonic() < deadline and running.poll() is None
+        time.sleep(0.05)
+    victim = max(psutil.Process(running.pid).children(), key=lambda each: each.pid)
+    killed = time.monotonic()
+    victim.kill()
+    told, _ = running.communicate(timeout=60)
+    assert time.monotonic() - killed < 40
+    assert running.returncode not in (0, None)
+    assert "killed by signal 9" in told and "another process" in told, told
+    assert RunFolder.open(tmp_path / "run").newest() is not None
+
+
+def test_a_batch_smaller_than_the_processes_is_refused_by_name() -> None:
+    from gannet.api import _check_parts
+
+    with pytest.raises(GannetError, match="batch_size=2.*3 processes"):
+        _check_parts({"knobs": {"batch_size": 2}}, Ranks(0, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--processes", "0"], "--processes 0: must be at least 1"),
+        (["--processes", "two"], "--processes"),
+        (["--node", "2"], "I/N@HOST:PORT"),
+        (["--node", "2/2@a:1"], "counted from 0 to 1"),
+    ],
+)
+def test_an_impossible_layout_is_one_line(options: list[str], told: str, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "digits", *options])
+    assert ended.value.code == 2 and told in capsys.readouterr().err
