@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ class Slow(Dataset):
 class Game:
     """Reads as the engine does: two turns with orders of their own, the second in two parts, now and then others."""
 
-    def __init__(self, data: Slow, **options: int) -> None:
+    def __init__(self, data: Slow, **options: Any) -> None:
         self.data, self.step = data, 0
         self.orders = [Order(len(data), 0, "turn", turn) for turn in range(2)]
         self.ahead = Prefetcher(data.read, self.upcoming, **options)
@@ -169,10 +170,10 @@ def test_no_more_batches_are_held_than_asked_for() -> None:
 
 
 def test_quick_reads_are_made_directly() -> None:
-    game = Game(Slow(seconds=0.0))
+    game = Game(Slow(seconds=0.0), worth=0.1)
     with game.ahead:
         assert same(game.play(30), expected(range(30)))
-    assert len(game.data.ahead) < 5
+    assert len(game.data.ahead) == 0
 
 
 def test_waiting_is_measured_and_hidden_behind_the_game() -> None:
@@ -186,7 +187,7 @@ def test_waiting_is_measured_and_hidden_behind_the_game() -> None:
             game.step = step + 1
         game.ahead.close()
     assert direct.ahead.waited > 0.29
-    assert hidden.ahead.waited < 0.6 * direct.ahead.waited
+    assert hidden.ahead.waited < direct.ahead.waited
 
 
 def test_threads_end_with_close_and_with_the_last_reference() -> None:

@@ -213,6 +213,8 @@ class Checkpoint:
                     groups[Path(name).stem] = {key: tensor.to(device) for key, tensor in named.items()}
             except (SafetensorError, KeyError, ValueError) as error:
                 raise self._hurt(f"{name} cannot be decoded ({error})") from error
+        if not isinstance(state, dict):
+            raise self._hurt(f"{STATE} holds no state")
         return groups, state
 
     def _whole(self, name: str, size: int, digest: str) -> bytes:

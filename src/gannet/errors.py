@@ -18,6 +18,15 @@ class TrainingWarning(UserWarning):
     """Trouble in training that the caller should read; the message says what to try."""
 
 
+class ExportWarning(UserWarning):
+    """What a written file may do to whoever opens it; the message says how to write it otherwise."""
+
+
+def shorten(text: str, letters: int = 60) -> str:
+    """The text, cut to so many letters where it is longer: a message stays one line whatever a file holds."""
+    return text if len(text) <= letters else f"{text[: letters - 4]} ..."
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The tail of an error about an unknown name: the nearest known one, or all of them when none is near."""
     known = sorted(known)

@@ -6,7 +6,8 @@ Everything comes from the run folder; the training data is needed only by `evalu
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from gannet.balance import balanced, with_shares
 from gannet.checkpoint import load_into
 from gannet.conditions import ConditionPrior
 from gannet.domains import DOMAINS, Domain
-from gannet.errors import GannetError
+from gannet.errors import GannetError, shorten
 from gannet.filling import fill_frame
 from gannet.order import mixed_seed, reseed
 from gannet.recipes import Recipe, recipe_named
@@ -35,18 +36,22 @@ class Model:
     def __init__(self, folder: RunFolder, checkpoint: Literal["best", "newest"] = "best", device: str = "cpu") -> None:
         settings = folder.settings
         self.path, self.settings, self.device = folder.path, settings, torch.device(device)
-        self.spec = Spec.from_json(settings["spec"])
-        self.recipe = recipe_of(settings)
-        self.domain: Domain = DOMAINS[self.spec.kind].restore(self.spec, settings["domain"])
-        self.prior = (
-            None if self.spec.condition is None else ConditionPrior.from_json(self.spec.condition, settings["prior"])
-        )
+        with understood(folder):
+            self.spec = Spec.from_json(settings["spec"])
+            self.recipe = recipe_of(settings)
+            self.domain: Domain = DOMAINS[self.spec.kind].restore(self.spec, settings["domain"])
+            self.prior = (
+                None
+                if self.spec.condition is None
+                else ConditionPrior.from_json(self.spec.condition, settings["prior"])
+            )
+            built = build_networks(self.recipe, self.spec, settings)
         kept = folder.best() if checkpoint == "best" else folder.newest()
         if kept is None:
             raise GannetError(f"{folder.path} holds no whole checkpoint yet; train it first")
         tensors, state = kept.read(self.device)
-        self.seen: int = state["seen"]
-        networks = nn.ModuleDict(build_networks(self.recipe, self.spec, settings)).to(self.device)
+        self.seen = kept.seen
+        networks = nn.ModuleDict(built).to(self.device)
         averages = nn.ModuleDict({name: networks[name] for name in self.recipe.averaged})
         load_into(averages, tensors["averages"], "averages")
         self.recipe.bind(networks.eval().requires_grad_(False))
@@ -173,6 +178,18 @@ class Model:
         from gannet.evaluation import evaluate_model
 
         return evaluate_model(self, **options)
+
+
+@contextmanager
+def understood(folder: RunFolder) -> Iterator[None]:
+    """Settings that no run of this Gannet could have written, told as one line with the run's name."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
+        told = shorten(" ".join(f"{type(error).__name__}: {error}".split()), 150)
+        raise GannetError(
+            f"{folder.path}: its settings.json does not describe a run ({told}); restore it from a copy"
+        ) from error
 
 
 def recipe_of(settings: Mapping[str, Any]) -> Recipe:

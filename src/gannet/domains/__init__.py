@@ -8,6 +8,7 @@ from typing import Any
 
 from gannet.domains.domain import Dataset, Domain, Opened
 from gannet.domains.images import Images
+from gannet.domains.picture_decoding import SUFFIXES
 from gannet.domains.points import DENSITIES, PREFIX, Points
 from gannet.domains.series import Series
 from gannet.domains.tables import Tables
@@ -25,10 +26,13 @@ NOT_BUILT: dict[str, tuple[str, ...]] = {
     "molecules": (".smi", ".sdf", ".smi.gz"),
 }
 """Kinds that are planned, by the endings of their files."""
+PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib", ".bin")
 
 
 def domain_for(source: Any) -> type[Domain]:
     """The kind of data that `source` is; GannetError says what is missing, planned or unknown."""
+    if isinstance(source, str | Path) and "\0" in str(source):
+        raise GannetError(f"{str(source)!r}: no path holds a NUL character")
     for domain in DOMAINS.values():
         if domain.claims(source):
             return domain
@@ -50,6 +54,15 @@ def domain_for(source: Any) -> type[Domain]:
         )
     if path.is_dir():
         raise GannetError(f"{source}: no pictures in this folder; give a folder or zip of pictures, or a CSV file")
+    if named.endswith((".npy", ".npz")):
+        raise GannetError(
+            f"{source}: no array of pictures [n, height, width(, channels)] of numbers in it (Python objects are never "
+            "loaded: they may run code); series: series:FILE"
+        )
+    if named.endswith(PICKLES):
+        raise GannetError(f"{source}: such files may run code when they are loaded, so they never are; save as .npz")
+    if named.endswith(tuple(SUFFIXES)):
+        raise GannetError(f"{source}: one picture is not enough to learn from; give the folder it lies in")
     raise GannetError(
         f"{source}: files of this ending are not known; give pictures, .npz, .npy, .csv, .tsv or .parquet"
     )

@@ -12,12 +12,36 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from gannet.errors import GannetError
 
 ABSURD_RATIO, ABSURD_BYTES = 200, 64 << 20
-"""A zip entry that unpacks to more bytes than this, at more than this ratio, is a bomb."""
+"""What unpacks to more bytes than this, at more than this ratio, is a bomb."""
+READ_AT_ONCE = 4 << 20
+
+
+def is_absurd(unpacked: int, packed: int) -> bool:
+    """Whether so many bytes from so few packed ones are a bomb."""
+    return unpacked > ABSURD_BYTES and unpacked > ABSURD_RATIO * max(1, packed)
+
+
+def read_unpacked(file: IO[bytes], packed: int, most: int, name: str) -> bytes:
+    """The content of a file that is unpacked while it is read, from `packed` bytes, of at most `most` + 1 bytes.
+
+    Raises GannetError as soon as it grows absurdly: what a bomb would unpack to is never held.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while size <= most and (part := file.read(min(READ_AT_ONCE, most + 1 - size))):
+        parts.append(part)
+        size += len(part)
+        if is_absurd(size, packed):
+            raise GannetError(
+                f"{name}: unpacks to more than {size:,} bytes from {packed:,}: refused; unpack it yourself if you "
+                "trust it"
+            )
+    return b"".join(parts)
 
 
 class Entry(NamedTuple):
@@ -118,7 +142,7 @@ class Archive(Container):
             problem = None
             if info.flag_bits & 1:
                 problem = "encrypted"
-            elif info.file_size > ABSURD_BYTES and info.file_size > ABSURD_RATIO * max(1, info.compress_size):
+            elif is_absurd(info.file_size, info.compress_size):
                 problem = f"unpacks to {info.file_size:,} bytes from {info.compress_size:,}: not unpacked"
             yield Entry(name, info.file_size, info.CRC, problem)
 

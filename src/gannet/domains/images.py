@@ -1,6 +1,7 @@
-"""Pictures: a folder or zip of files, an array, or the name `digits`, as [channels, height, width] in [-1, 1].
+"""Pictures: a folder or zip of files, shards, an array, or the name `digits`, as [channels, height, width] in [-1, 1].
 
-They are decoded once, into a file of 8-bit records in the cache, so memory does not grow with their number.
+They are decoded once, into a file of 8-bit records in the cache, or (shards) whenever they are shown; either way memory
+does not grow with their number.
 `Images.open("photos/", Images.Options(), seed=0, cache=Path("cache"))` gives the samples and what was found.
 """
 
@@ -22,6 +23,9 @@ from gannet.domains.picture_files import PictureFiles, claims_path
 from gannet.domains.picture_sheet import sheet, write_pictures
 from gannet.domains.picture_source import ImageOptions, PictureSource
 from gannet.domains.picture_store import decoded_once, scaled
+from gannet.domains.picture_stream import streamed
+from gannet.domains.shard_places import claims_shards
+from gannet.domains.shard_source import PictureShards
 from gannet.errors import GannetError
 from gannet.spec import Spec
 
@@ -43,15 +47,20 @@ class Images(Domain):
     def claims(cls, source: Any) -> bool:
         if not isinstance(source, str | Path):
             return claims_array(source)
-        return source == DIGITS or claims_path(Path(source)) or claims_array_file(Path(source))
+        named = source == DIGITS or claims_path(Path(source)) or claims_array_file(Path(source))
+        return named or claims_shards(source)
 
     @classmethod
     def open(cls, source: Any, options: ImageOptions, *, seed: int, cache: Path) -> Opened:
-        _check_options(options)
+        check_options(options)
         with warnings.catch_warnings():
             # Pillow warns of oddities in files; a file either decodes or is named with the reason.
             warnings.simplefilter("ignore")
-            stored = decoded_once(_source(source, options), options, cache)
+            pictures = source_of(source, options, cache)
+            if isinstance(pictures, PictureShards) and options.stream:
+                stored = streamed(pictures, options, cache)
+            else:
+                stored = decoded_once(pictures, options, cache)
         train, holdout = split(stored.copied, seed)
         aside = [f"{len(holdout):,} of them set aside, never trained on, to score against"] if len(holdout) else []
         return Opened(
@@ -116,7 +125,8 @@ def split(copied: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return np.setdiff1d(np.arange(count), holdout), holdout
 
 
-def _check_options(options: ImageOptions) -> None:
+def check_options(options: ImageOptions) -> None:
+    """Raise GannetError for a setting that cannot be."""
     limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
     if options.fit not in ("crop", "pad", "squash"):
         raise GannetError(f"fit={options.fit}: not a way to fit pictures; known: crop, pad, squash")
@@ -126,12 +136,15 @@ def _check_options(options: ImageOptions) -> None:
         raise GannetError(f"max_pixels={options.max_pixels}: must lie in 1 to {limit:,} (the decoder's own limit)")
 
 
-def _source(source: Any, options: ImageOptions) -> PictureSource:
+def source_of(source: Any, options: ImageOptions, cache: Path) -> PictureSource:
+    """Where the pictures come from, by what the source is. Raises GannetError when there is no such file."""
     if not isinstance(source, str | Path):
         return PictureArray.from_python(source)
     if source == DIGITS:
         return PictureArray.digits()
     path = Path(source)
+    if claims_shards(source) and not claims_path(path):
+        return PictureShards(str(source), options, cache)
     if not path.exists():
         raise GannetError(f"{source}: no such file or folder")
     if path.suffix.lower() in (".npy", ".npz"):

@@ -9,95 +9,24 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.lib import format as npy
 from PIL import Image
 
-from gannet.domains.containers import ABSURD_BYTES, ABSURD_RATIO
 from gannet.domains.picture_decoding import MODES, SIXTEEN_BITS, fitted, scale_sixteen
 from gannet.domains.picture_labels import array_columns
 from gannet.domains.picture_source import ImageOptions, PictureSource, Survey
+from gannet.domains.stored_array import StoredArray, array_blocks, stored_arrays
 from gannet.errors import GannetError, missing_extra
 
 PREFERRED = ("images", "train_images", "x_train", "X_train", "X", "x", "data", "arr_0")
 """Keys under which .npz files keep their pictures, tried in this order before any other array that fits."""
 LABELS = ("labels", "label", "targets", "target", "classes", "y", "Y")
-BLOCK = 1 << 24
-"""Bytes of an array handled at a time."""
 DARK = 64
 """Whole numbers that stay below this of 255 are probably counts or class numbers, not brightness."""
-
-
-class StoredArray:
-    """An array in a .npy file or in a member of a .npz file: its header, and its rows in blocks."""
-
-    def __init__(self, path: Path, member: str | None = None) -> None:
-        self.path, self.member = path, member
-        with self._data() as (_, shape, fortran, dtype):
-            self.shape, self.fortran, self.dtype = shape, fortran, dtype
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """Rows [k, ...] in order. Raises GannetError when the file ends too early."""
-        if self.fortran:  # its rows are scattered over the file
-            yield from array_blocks(self.whole())
-            return
-        row = int(np.prod(self.shape[1:], dtype=np.int64)) * self.dtype.itemsize
-        step = max(1, BLOCK // max(1, row))
-        with self._data() as (file, *_):
-            for start in range(0, self.shape[0], step):
-                count = min(step, self.shape[0] - start)
-                data = file.read(count * row)
-                if len(data) != count * row:
-                    raise GannetError(f"{self.path}: the array ends too early: the file is incomplete; get it again")
-                yield np.frombuffer(data, self.dtype).reshape(count, *self.shape[1:])
-
-    def whole(self) -> np.ndarray:
-        """All of it in memory; for labels."""
-        with self._file() as file:
-            return np.asarray(npy.read_array(file, allow_pickle=False))
-
-    @contextmanager
-    def _file(self) -> Iterator[BinaryIO]:
-        try:
-            if self.member is None:
-                with open(self.path, "rb") as plain:
-                    yield plain
-                return
-            with zipfile.ZipFile(self.path) as archive:
-                info = archive.getinfo(self.member)
-                if info.file_size > ABSURD_BYTES and info.file_size > ABSURD_RATIO * max(1, info.compress_size):
-                    raise GannetError(
-                        f"{self.path}: {self.member} unpacks to {info.file_size:,} bytes from {info.compress_size:,}: "
-                        "refused; save it uncompressed (numpy.savez) if you trust it"
-                    )
-                with archive.open(info) as packed:
-                    yield packed  # type: ignore[misc]
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-            raise GannetError(
-                f"{self.path}: not a whole NumPy file ({error}): save it again with numpy.savez"
-            ) from error
-
-    @contextmanager
-    def _data(self) -> Iterator[tuple[BinaryIO, tuple[int, ...], bool, np.dtype[Any]]]:
-        """The file at the first byte of the values, with its header's shape, order and type."""
-        with self._file() as file:
-            version = npy.read_magic(file)
-            if version not in ((1, 0), (2, 0)):
-                raise ValueError(f"format version {version}")
-            header = npy.read_array_header_1_0(file) if version == (1, 0) else npy.read_array_header_2_0(file)
-            yield file, *header
-
-
-def array_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
-    """Rows of an array in memory, in blocks of about `BLOCK` bytes."""
-    step = max(1, BLOCK // max(1, array[:1].nbytes))
-    for start in range(0, len(array), step):
-        yield array[start : start + step]
 
 
 def claims_array(source: Any) -> bool:
@@ -122,7 +51,7 @@ def find_pictures(path: Path) -> tuple[StoredArray, StoredArray | None, list[str
     if path.suffix.lower() == ".npy":
         array = StoredArray(path)
         return (array, None, []) if _suits(array) else None
-    arrays = {member.removesuffix(".npy"): StoredArray(path, member) for member in _members(path)}
+    arrays = stored_arrays(path)
     suitable = [key for key, array in arrays.items() if _suits(array)]
     if not suitable:
         return None
@@ -300,16 +229,8 @@ def _stamp(path: Path) -> Any:
     return [str(path.resolve()), status.st_size, status.st_mtime_ns]
 
 
-def _members(path: Path) -> list[str]:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return [name for name in archive.namelist() if name.endswith(".npy")]
-    except (OSError, zipfile.BadZipFile) as error:
-        raise GannetError(f"{path}: not a whole .npz file ({error}): save it again with numpy.savez") from error
-
-
 def _suits(array: StoredArray) -> bool:
-    return len(array.shape) in (3, 4) and array.dtype.kind in "biuf"
+    return len(array.shape) in (3, 4) and array.dtype.kind in "biuf" and all(array.shape[1:])
 
 
 def _are_labels(labels: StoredArray, pictures: StoredArray) -> bool:

@@ -17,22 +17,13 @@ import numpy as np
 from gannet.domains.containers import Archive, Container, Folder
 from gannet.domains.domain import Skipped
 from gannet.domains.picture_decoding import SUFFIXES, Header, Picture, Refused, decode, read_header, sniff
-from gannet.domains.picture_labels import (
-    FEWEST_A_CLASS,
-    MOST_LEVELS,
-    class_column,
-    folder_class,
-    folder_layout,
-    table_columns,
-)
+from gannet.domains.picture_labels import class_column, folder_classes, folder_layout, table_columns
 from gannet.domains.picture_source import ImageOptions, PictureSource, Survey
 from gannet.errors import GannetError
 
 THREADS = min(4, os.cpu_count() or 1)
 AT_A_TIME = 256
 """Files handed to the threads at once, so that memory holds no more than these."""
-LOOSE_SHARE = 0.1
-"""With class folders, this share of pictures outside them is left out; more, and the folders are no classes."""
 BYTES_PER_PIXEL = 8
 """No honest file needs more for a pixel (four channels of 16 bits, uncompressed)."""
 PROBED = 2000
@@ -126,6 +117,11 @@ class PictureFiles(PictureSource):
                 f"the 16-bit pictures reach only {peak:,} of 65,535 and will look dark: stretch them to the full range"
             )
 
+    def original(self, name: str) -> bytes:
+        """The file of a picture as it is. Raises OSError and zip errors when it cannot be read."""
+        with self.container.open(name) as file:
+            return file.read()
+
     def _candidates(self, skipped: list[Skipped]) -> tuple[list[str], int]:
         """Sorted names that may be pictures, and the number of files that are plainly something else."""
         names, ignored = [], 0
@@ -134,7 +130,7 @@ class PictureFiles(PictureSource):
             if _hidden(entry.name):
                 ignored += 1
             elif suffix in SUFFIXES:
-                problem = entry.problem or _size_problem(entry.size, self.max_pixels)
+                problem = entry.problem or size_problem(entry.size, self.max_pixels)
                 if problem:
                     skipped.append(Skipped(entry.name, problem))
                 else:
@@ -183,27 +179,14 @@ class PictureFiles(PictureSource):
     def _label(self, survey: Survey, root: str, counts: dict[str, int], options: ImageOptions) -> None:
         """Give the survey its class column when the folders are classes, and say what was decided."""
         assert survey.names is not None
-        classes, loose = [folder for folder in counts if folder], counts.get("", 0)
-        total = sum(counts.values())
-        if options.labels is False or len(classes) < 2:
-            if options.labels:
-                raise GannetError(f"{self.name}: labels=true, but there are no two sub-folders with pictures")
-            survey.found.append("no classes" + (": sub-folders not used (labels=false)" if len(classes) > 1 else ""))
+        folders, why_not = folder_classes(survey.names, root, counts, options.labels, self.name)
+        if folders is None:
+            survey.found.append(str(why_not))
             return
-        odd = None
-        if loose > LOOSE_SHARE * total:
-            odd = f"{loose:,} of {total:,} pictures lie outside the sub-folders"
-        elif len(classes) > MOST_LEVELS or total < FEWEST_A_CLASS * len(classes):
-            odd = f"{len(classes):,} sub-folders for {total:,} pictures are too many for classes"
-        if odd and not options.labels:
-            survey.found.append(f"no classes: {odd} (labels=true uses them all the same)")
-            return
-        folders = [folder_class(name, root) for name in survey.names]
-        if loose:
+        if not all(folders):
             _keep(survey, np.array([bool(folder) for folder in folders]), "lies outside the class folders")
             self.excused = len(folders) - len(survey)  # by our own rule, so not counted against the limit
-            folders = [folder for folder in folders if folder]
-        survey.columns.append(class_column("label", folders))
+        survey.columns.append(class_column("label", [folder for folder in folders if folder]))
 
     def _attributes(self, survey: Survey, root: str, attributes: str) -> None:
         assert survey.names is not None
@@ -268,7 +251,8 @@ def _keep(survey: Survey, kept: np.ndarray, reason: str) -> None:
     survey.columns = [column.take(kept) for column in survey.columns]
 
 
-def _size_problem(size: int, max_pixels: int) -> str | None:
+def size_problem(size: int, max_pixels: int) -> str | None:
+    """Why a file of so many bytes is no honest picture."""
     if size == 0:
         return "empty file (0 bytes)"
     if size > BYTES_PER_PIXEL * max_pixels + (1 << 20):

@@ -21,6 +21,8 @@ from gannet.spec import Condition, Field
 MOST_LEVELS = 1000
 FEWEST_A_CLASS = 5
 """Classes are used unasked when there are no more than MOST_LEVELS, of FEWEST_A_CLASS pictures on average."""
+LOOSE_SHARE = 0.1
+"""With class folders, this share of pictures outside them is left out; more, and the folders are no classes."""
 CHOICE_AT_MOST = 10
 """A CSV column of numbers with no more distinct values is a choice (-1 and 1, 0 to 5), with more a quantity."""
 SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval", "holdout"}
@@ -94,6 +96,29 @@ def folder_class(name: str, root: str) -> str:
     return head if slash else ""
 
 
+def folder_classes(
+    names: Sequence[str], root: str, counts: dict[str, int], wanted: bool | None, source: str
+) -> tuple[list[str] | None, str | None]:
+    """The class folder of each name ("" at the root) where folders are classes, else None and why they are not.
+
+    `counts` as `folder_layout` gives them; `wanted` as the option `labels`. Raises GannetError when that cannot be met.
+    """
+    classes, loose = [folder for folder in counts if folder], counts.get("", 0)
+    total = sum(counts.values())
+    if wanted is False or len(classes) < 2:
+        if wanted:
+            raise GannetError(f"{source}: labels=true, but there are no two sub-folders with pictures")
+        return None, "no classes" + (": sub-folders not used (labels=false)" if len(classes) > 1 else "")
+    odd = None
+    if loose > LOOSE_SHARE * total:
+        odd = f"{loose:,} of {total:,} pictures lie outside the sub-folders"
+    elif len(classes) > MOST_LEVELS or total < FEWEST_A_CLASS * len(classes):
+        odd = f"{len(classes):,} sub-folders for {total:,} pictures are too many for classes"
+    if odd and not wanted:
+        return None, f"no classes: {odd} (labels=true uses them all the same)"
+    return [folder_class(name, root) for name in names], None
+
+
 def array_columns(labels: np.ndarray, source: str) -> list[Column]:
     """Columns from a label array [n] or [n, k]: integers, booleans and texts are classes, other numbers quantities.
 
@@ -105,10 +130,10 @@ def array_columns(labels: np.ndarray, source: str) -> list[Column]:
     if binary and (labels.sum(1) == 1).all():
         labels = labels.argmax(1)
     if labels.ndim == 1:
-        return [_array_column("label", labels, source)]
+        return [array_column("label", labels, source)]
     if labels.ndim != 2:
         raise GannetError(f"{source}: labels of shape {labels.shape}: one row a picture is needed, [n] or [n, k]")
-    return [_array_column(f"label_{i}", labels[:, i], source) for i in range(labels.shape[1])]
+    return [array_column(f"label_{i}", labels[:, i], source) for i in range(labels.shape[1])]
 
 
 def table_columns(
@@ -135,7 +160,7 @@ def table_columns(
         )
     columns, notes = [], []
     for place, title in enumerate(header[1:], start=1):
-        column = _text_column(title, [row[place].strip() for row in matched], source)
+        column = text_column(title, [row[place].strip() for row in matched], source)
         if column is None:
             notes.append(f"attribute {title} left out: text that differs from picture to picture")
             continue
@@ -162,7 +187,8 @@ def vectors(values: np.ndarray, condition: Condition) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _array_column(name: str, labels: np.ndarray, source: str) -> Column:
+def array_column(name: str, labels: np.ndarray, source: str) -> Column:
+    """A column from labels [n]: integers, booleans and texts are classes, other numbers quantities."""
     kind = labels.dtype.kind
     if kind in "US":
         return class_column(name, [str(label) for label in labels.astype(str)])
@@ -190,7 +216,7 @@ def _rows_of(rows: list[list[str]], names: Sequence[str], root: str) -> list[lis
     ]
 
 
-def _text_column(title: str, texts: list[str], source: str) -> Column | None:
+def text_column(title: str, texts: list[str], source: str) -> Column | None:
     """A column from a CSV's texts; None for free text."""
     distinct = len(set(texts))
     try:

@@ -5,6 +5,7 @@ Also the rule that gives pictures of many sizes one size. `picture_files` and `p
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -41,6 +42,12 @@ class ImageOptions:
     """Share of the picture files that may be unreadable; beyond it, opening stops."""
     max_pixels: int = 50_000_000
     """A picture that declares more pixels is refused before it is decoded."""
+    stream: bool = True
+    """Shards: whether pictures are decoded whenever they are shown, or once, into the cache."""
+    cache: str = "10GB"
+    """Shards at a URL: how much space their copies may take; larger sets are mixed some shards at a time."""
+    mixed: int | None = None
+    """Shards: how many are mixed at a time, which spares slow disks. None mixes all where the cache holds them."""
 
 
 @dataclass
@@ -63,6 +70,18 @@ class Survey:
 
     def __len__(self) -> int:
         return len(self.widths)
+
+
+def parse_bytes(text: str, name: str) -> int:
+    """ "256MB" -> 256,000,000; "10GB"; a plain number is bytes. Raises GannetError naming the setting."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kKMGT]?)(i?)B?", text.strip())
+    size = 0
+    if found is not None:
+        base = 1024 if found[3] else 1000
+        size = int(float(found[1]) * base ** " kMGT".index(found[2].replace("K", "k") or " "))
+    if not 0 < size < 10**18:
+        raise GannetError(f"{name}={text}: not a size: write 256MB or 10GB")
+    return size
 
 
 class PictureSource(ABC):

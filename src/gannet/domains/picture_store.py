@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from torch import Tensor
 
 from gannet.domains.domain import Dataset, Skipped
 from gannet.domains.picture_labels import Column, condition_of, vectors
-from gannet.domains.picture_source import ImageOptions, PictureSource, shared_size
+from gannet.domains.picture_source import ImageOptions, PictureSource, Survey, shared_size
 from gannet.domains.record_file import RecordFile, RecordWriter, fresh_folder, read_index, write_index
 from gannet.errors import GannetError
 from gannet.spec import Condition, Spec
@@ -51,7 +52,7 @@ class Stored:
     """A cache folder as it was found: the samples and all that is known of them."""
 
     spec: Spec
-    dataset: PictureDataset
+    dataset: Dataset
     copied: np.ndarray
     """Mask [n] of pictures that occur more than once."""
     fingerprint: str
@@ -62,7 +63,8 @@ class Stored:
 
 def decoded_once(pictures: PictureSource, options: ImageOptions, cache: Path) -> Stored:
     """The pictures, decoded now if no whole folder of an earlier run is there. Raises GannetError."""
-    key = json.dumps([CACHE_FORMAT, asdict(options), pictures.key()])
+    asked = {name: value for name, value in asdict(options).items() if name not in ("stream", "cache", "mixed")}
+    key = json.dumps([CACHE_FORMAT, asked, pictures.key()])
     folder = cache / f"images-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     stored = _load(folder)
     if stored is not None:
@@ -89,21 +91,21 @@ def scaled(pictures: np.ndarray) -> Tensor:
 def _decode_into(folder: Path, pictures: PictureSource, options: ImageOptions) -> None:
     """Decode everything into `folder`: the records, the columns of labels, the names, and last the index."""
     survey = pictures.survey(options)
-    _check_count(len(survey), pictures.name)
+    check_count(len(survey), pictures.name)
     height, width, rule = shared_size(survey, options)
     wide = (height, width, survey.channels)
     need, free = len(survey) * height * width * survey.channels, shutil.disk_usage(folder).free
     if need > free:
         raise GannetError(
             f"{folder.parent}: {need / 1e9:.1f} GB are needed for the decoded pictures, {free / 1e9:.1f} GB are free: "
-            "free some space, give another --out, or a smaller resolution"
+            "free some space, give a smaller resolution, or write shards (gannet shards), which need no copy"
         )
     kept = np.zeros(len(survey), dtype=bool)
     with RecordWriter(folder / RECORDS, wide) as writer:
         for positions, pixels in pictures.decode(survey, wide, options):
             writer.append(pixels)
             kept[positions] = True
-    _check_count(int(kept.sum()), pictures.name)
+    check_count(int(kept.sum()), pictures.name)
     shape = _narrow(folder / RECORDS, wide) if survey.narrow else wide
     columns = [column for column in (column.take(kept) for column in survey.columns) if column.useful]
     spec = Spec("images", (shape[2], height, width), condition_of(columns))
@@ -113,13 +115,7 @@ def _decode_into(folder: Path, pictures: PictureSource, options: ImageOptions) -
     if survey.names is not None:
         names = [name for name, keep in zip(survey.names, kept, strict=True) if keep]
         (folder / NAMES).write_text(json.dumps(names), encoding="utf-8")
-    body = {
-        "spec": spec.to_json(),
-        "fingerprint": fingerprint,
-        "found": _printable([*survey.found, rule, _channel_words(shape[2]), *_label_words(columns)]),
-        "skipped": [_printable([skip.name, skip.reason]) for skip in survey.skipped],
-        "warnings": _printable([*survey.warnings, *_count_warnings(len(values), copied), *_class_warnings(columns)]),
-    }
+    body = {"spec": spec.to_json(), "fingerprint": fingerprint, **told(survey, rule, spec, columns, copied)}
     write_index(folder, body)
 
 
@@ -188,7 +184,17 @@ def _every(records: RecordFile) -> Iterator[bytes]:
             yield picture.tobytes()
 
 
-def _check_count(count: int, name: str) -> None:
+def told(survey: Survey, rule: str, spec: Spec, columns: list[Column], copied: np.ndarray) -> dict[str, Any]:
+    """What a person is told of the pictures, as JSON values: found, skipped, warnings."""
+    return {
+        "found": _printable([*survey.found, rule, _channel_words(spec.shape[0]), *_label_words(columns)]),
+        "skipped": [_printable([skip.name, skip.reason]) for skip in survey.skipped],
+        "warnings": _printable([*survey.warnings, *_count_warnings(len(copied), copied), *_class_warnings(columns)]),
+    }
+
+
+def check_count(count: int, name: str) -> None:
+    """Raise GannetError when there are too few pictures to learn from."""
     if count < FEWEST:
         raise GannetError(
             f"{name}: {count} pictures: a GAN cannot learn from fewer than {FEWEST}; a few hundred are a start"

@@ -18,11 +18,12 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from gannet.domains.domain import ArrayDataset, Domain, Opened, Subset
-from gannet.errors import GannetError, did_you_mean
+from gannet.errors import GannetError, did_you_mean, shorten
 from gannet.spec import Spec
 
 PREFIX = "toy:"
 FOURIER_FEATURES = 64
+MOST_DIMENSIONS = 1_000
 
 
 def ring_centres() -> np.ndarray:
@@ -88,6 +89,8 @@ class Points(Domain):
     @classmethod
     def open(cls, source: Any, options: Points.Options, *, seed: int, cache: Path) -> Opened:
         name = source.removeprefix(PREFIX)
+        if options.points < 3:
+            raise GannetError(f"points={options.points}: too few to learn from; give at least 3")
         if name in DENSITIES:
             points = DENSITIES[name](options.points, np.random.default_rng(0))
         elif name.endswith(".csv"):
@@ -109,7 +112,7 @@ class Points(Domain):
             holdout=Subset(data, order[:spare]) if spare else None,
             fingerprint=hashlib.sha256(np.ascontiguousarray(points, dtype="<f8").tobytes()).hexdigest(),
             found=[f"points: {len(points):,} in {points.shape[1]} dimensions ({source})"],
-            warnings=[f"only {len(points)} points: the generator will copy them"] if len(points) < 100 else [],
+            warnings=_doubts(points),
         )
 
     def state(self) -> dict[str, Any]:
@@ -157,23 +160,41 @@ class Points(Domain):
         return torch.cos(projected + torch.from_numpy(phases).float().to(samples.device))
 
 
+def _doubts(points: np.ndarray) -> list[str]:
+    distinct = len(np.unique(points, axis=0))
+    if len(points) < 100:
+        return [f"only {len(points)} points: the generator will copy them"]
+    return [f"only {distinct:,} of {len(points):,} points differ: they are learnt by heart"] if distinct < 100 else []
+
+
 def read_points(path: Path) -> np.ndarray:
     """Points [n, d] of a CSV without a header (one is skipped); GannetError names the line that is not numbers."""
     if not path.is_file():
         raise GannetError(f"{path}: no such file of points")
     rows: list[list[float]] = []
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            if not row:
-                continue
-            try:
-                rows.append([float(value) for value in row])
-            except ValueError:
-                if number == 1:
-                    continue
-                raise GannetError(f"{path} line {number}: {','.join(row)!r} is not numbers") from None
-            if len(rows[-1]) != len(rows[0]) or len(row) < 2:
-                raise GannetError(f"{path} line {number}: {len(row)} numbers, expected {max(len(rows[0]), 2)}")
-            if not np.isfinite(rows[-1]).all():
-                raise GannetError(f"{path} line {number}: {','.join(row)!r} is not finite")
-    return np.array(rows, dtype=np.float64).reshape(len(rows), -1)
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            for number, row in enumerate(csv.reader(file), start=1):
+                if row and (point := _point(row, number, path)) is not None:
+                    rows.append(point)
+                    if len(point) != len(rows[0]):
+                        raise GannetError(f"{path} line {number}: {len(point)} numbers, expected {len(rows[0])}")
+    except (OSError, csv.Error) as error:
+        raise GannetError(f"{path}: cannot be read ({error}); give lines of numbers parted by commas") from None
+    return np.array(rows, dtype=np.float64).reshape(len(rows), len(rows[0]) if rows else 2)
+
+
+def _point(row: list[str], number: int, path: Path) -> list[float] | None:
+    """The numbers of a line; None for a header. Raises GannetError for what is no point."""
+    told = shorten(",".join(row))
+    try:
+        point = [float(value) for value in row]
+    except ValueError:
+        if number == 1:
+            return None
+        raise GannetError(f"{path} line {number}: {told!r} is not numbers") from None
+    if not 2 <= len(point) <= MOST_DIMENSIONS:
+        raise GannetError(f"{path} line {number}: {len(point):,} numbers, expected 2 to {MOST_DIMENSIONS}; see tables")
+    if not np.isfinite(point).all():
+        raise GannetError(f"{path} line {number}: {told!r} is not finite")
+    return point

@@ -6,7 +6,6 @@ missing value, and a tail of nothing but NaN is the end of a series.
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 
 from gannet.domains.series_panel import Named, laid_out
+from gannet.domains.stored_array import StoredArray, stored_arrays
 from gannet.domains.table_values import Form, Numbers
 from gannet.errors import GannetError
 
@@ -44,25 +44,20 @@ def read_arrays(path: Path) -> TimeSeries:
     """The series of a .npy or .npz file: of the latter `values` (or the first array of two or three axes), `labels`."""
     if not path.is_file():
         raise GannetError(f"{path}: no such file of series")
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return TimeSeries(loaded)
-        with loaded:
-            arrays = {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise GannetError(f"{path}: cannot be read ({error}); save arrays of numbers with numpy.savez") from None
-    fitting = [name for name, array in arrays.items() if array.ndim in (2, 3) and array.dtype.kind in "iuf"]
+    if path.suffix.lower() == ".npy":
+        return TimeSeries(StoredArray(path).whole())
+    stored = stored_arrays(path)
+    fitting = [name for name, array in stored.items() if len(array.shape) in (2, 3) and array.dtype.kind in "iuf"]
     chosen = next((name for name in PREFERRED if name in fitting), fitting[0] if fitting else None)
     if chosen is None:
         raise GannetError(
-            f"{path}: no array [n, length, channels] of numbers; it holds {', '.join(arrays) or 'nothing'}"
+            f"{path}: no array [n, length, channels] of numbers; it holds {', '.join(stored) or 'nothing'}"
         )
-    count = len(arrays[chosen])
-    labels = next((arrays[name] for name in LABELS if name in arrays and arrays[name].shape == (count,)), None)
-    columns = arrays.get("columns")
-    names = None if columns is None or columns.dtype.kind != "U" else [str(name) for name in columns]
-    return TimeSeries(arrays[chosen], labels=labels, names=names)
+    count = stored[chosen].shape[0]
+    label = next((name for name in LABELS if name in stored and stored[name].shape == (count,)), None)
+    columns = stored.get("columns")
+    names = None if columns is None or columns.dtype.kind != "U" else [str(name) for name in columns.whole().flat]
+    return TimeSeries(stored[chosen].whole(), labels=None if label is None else stored[label].whole(), names=names)
 
 
 def from_arrays(data: TimeSeries, where: str) -> tuple[np.ndarray, np.ndarray, list[Named], bool]:

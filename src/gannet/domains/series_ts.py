@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gannet.domains.containers import read_unpacked
 from gannet.errors import GannetError
 
 SUFFIXES = (".ts", ".ts.gz")
@@ -67,7 +68,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     """Lines that are neither empty nor comments, with their numbers."""
     try:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = read_unpacked(file, path.stat().st_size, MOST_BYTES, str(path))
     except FileNotFoundError:
         raise GannetError(f"{path}: no such file") from None
     except (OSError, EOFError, zlib.error) as error:

@@ -21,6 +21,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+from gannet.domains.containers import read_unpacked
+from gannet.domains.table_cells import checked
 from gannet.domains.table_values import Codebook, Texts
 from gannet.errors import GannetError, missing_extra
 
@@ -106,22 +108,25 @@ def contents(path: Path, encoding: str | None = None) -> bytes:
         return content
     try:
         return content.decode(encoding).encode("utf-8")
-    except LookupError:
+    except (LookupError, ValueError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            line = content.count(b"\n", 0, error.start) + 1
+            raise GannetError(
+                f"{path} line {line}: byte {error.start} is not {encoding}; say another encoding="
+            ) from None
         raise GannetError(f"encoding: {encoding!r} is not known; say latin1, cp1252, utf-16, ...") from None
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise GannetError(f"{path} line {line}: byte {error.start} is not {encoding}; say another encoding=") from None
 
 
 def _bytes(path: Path) -> bytes:
     try:
         with _unpacked(path) as file:
+            size = path.stat().st_size
+            packed = path.suffix.lower() in (".gz", ".zip") or size > MOST_BYTES
             # Asked for so many bytes, a plain file would set them all aside at once.
-            packed = path.suffix.lower() in (".gz", ".zip") or path.stat().st_size > MOST_BYTES
-            content = file.read(MOST_BYTES + 1) if packed else file.read()
+            content = read_unpacked(file, size, MOST_BYTES, str(path)) if packed else file.read()
     except FileNotFoundError:
         raise GannetError(f"{path}: no such file") from None
-    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise GannetError(f"{path}: cannot be read ({error}); is the file whole, and yours to read?") from None
     if len(content) > MOST_BYTES:
         raise GannetError(f"{path}: more than {MOST_BYTES / 2**30:.0f} GiB of text; give a sample of its rows")
@@ -132,7 +137,7 @@ def _bytes(path: Path) -> bytes:
 
 def _decode(content: bytes, path: Path) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", errors="replace")
+        return _utf_16(content, path)
     nul = content.find(b"\0")
     if nul >= 0:
         line = content.count(b"\n", 0, nul) + 1
@@ -145,6 +150,20 @@ def _decode(content: bytes, path: Path) -> str:
             f"{path} line {line}: byte {error.start} (0x{byte:02x}) is not UTF-8; say encoding=latin1 "
             f"(or cp1252, ...) for a file of an older program, or save it as UTF-8"
         ) from None
+
+
+def _utf_16(content: bytes, path: Path) -> str:
+    try:
+        text = content.decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise GannetError(
+            f"{path}: begins as UTF-16, but byte {error.start} is none; the file is cut or mixed: export it again as "
+            "UTF-8"
+        ) from None
+    # Plain text behind a false mark comes out as letters of scripts that no table is parted in.
+    if not any(delimiter in text or "\n" in text for delimiter in DELIMITERS):
+        raise GannetError(f"{path}: begins as UTF-16, but holds no line of it; export it again as UTF-8")
+    return text
 
 
 def sniff(text: str, path: Path) -> str:
@@ -273,8 +292,12 @@ def target(out: Path) -> Path:
     return out
 
 
-def write_text(path: Path, names: list[str], columns: list[np.ndarray], delimiter: str) -> None:
-    """Columns of text [n] as a delimited file with a header line; gzip by the ending."""
+def write_text(path: Path, names: list[str], columns: list[np.ndarray], delimiter: str, *, safe: bool = False) -> None:
+    """Columns of text [n] as a delimited file with a header line; gzip by the ending.
+
+    `safe` disarms cells that a spreadsheet would run; otherwise they are warned of (see `table_cells`).
+    """
+    names, columns = checked(path, names, columns, safe=safe)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".gz":
         # Without name and time in the header, the same table gives the same bytes.

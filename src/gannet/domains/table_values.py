@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from gannet.domains.table_clock import Clock, duration_of, read_clock, spell_clock, time_of
+from gannet.errors import shorten
 
 Meaning = Literal["integer", "decimal", "boolean", "date", "time", "duration", "text"]
 
@@ -384,7 +385,7 @@ def _mixed_remark(column: Texts) -> str | None:
     if not 0.5 <= share < 1:
         return None
     other = column.levels[int(np.where(numeric, -1, counts).argmax())]
-    return f"numbers mixed with text such as {other!r}"
+    return f"numbers mixed with text such as {shorten(other)!r}"
 
 
 # -------------------------------------------------------------------------------------------- meaning -> text
