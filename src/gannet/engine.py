@@ -24,6 +24,7 @@ from gannet.accumulation import Accumulation
 from gannet.checkpoint import load_into
 from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
+from gannet.memory import kept_by_the_process
 from gannet.order import Order, PoissonOrder, draws, mixed_seed, redraw, reseed
 from gannet.prefetch import Prefetcher, to_device
 from gannet.ranks import Ranks
@@ -149,7 +150,7 @@ class Engine:
 
         False when `stop` interrupted it (after saving).
         """
-        with self.ahead:
+        with self.ahead, kept_by_the_process():
             return self._play(report, stop)
 
     def _play(self, report: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> bool:

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from gannet.homogeneous import is_piecewise_linear, value_and_slope
+
 OBSERVE_EVERY = 8
 """Steps between two looks at held-out samples."""
 
@@ -79,18 +81,29 @@ class Judge(nn.Module):
         self, real: Tensor, fake: Tensor, condition: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`pair`, and the gradient of each logit by its own (un-augmented) sample [batch, *shape], differentiable."""
-        samples = torch.cat([real, fake]).detach().requires_grad_()
-        logits = self(samples, _twice(condition))
-        (gradients,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+        logits, gradients = self._with_gradients(torch.cat([real, fake]), _twice(condition))
         real_logits, fake_logits = logits.chunk(2)
         real_gradient, fake_gradient = gradients.chunk(2)
         return *self._weigh(real_logits, fake_logits), real_gradient, fake_gradient
 
     def gradient_at(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         """The gradient of each logit by its own sample [batch, *shape], differentiable."""
+        return self._with_gradients(samples, condition)[1]
+
+    def _with_gradients(self, samples: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Logits [n] and their gradients by the un-augmented samples, both differentiable by the weights."""
         samples = samples.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self(samples, condition).sum(), samples, create_graph=True)
-        return gradient
+        if not is_piecewise_linear(self.discriminator):
+            logits = self(samples, condition)
+            (gradients,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+            return logits, gradients
+        if self.augmentation is None:
+            logits, gradients = value_and_slope(self.discriminator, samples, condition)
+            return logits.to(samples.dtype), gradients
+        changed = self.augmentation(samples)
+        logits, slope = value_and_slope(self.discriminator, changed, condition)
+        (gradients,) = torch.autograd.grad(changed, samples, slope, create_graph=True)
+        return logits.to(samples.dtype), gradients
 
     def regularise(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
         """The extra terms of whatever hangs here, by name."""

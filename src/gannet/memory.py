@@ -5,7 +5,10 @@ What autograd saves is counted, not measured: the same on every device, and befo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ctypes
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -14,6 +17,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 ROOM = 0.6
 """Share of the free memory that what is saved for backward passes may take; gradients and workspaces need the rest."""
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Parameters of glibc's `mallopt`."""
 WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -44,6 +49,31 @@ def saved_bytes(play: Callable[[], object]) -> int:
         computed = play()
     del computed
     return sum(kept.values())
+
+
+@contextmanager
+def kept_by_the_process() -> Iterator[None]:
+    """Within: memory that is given back stays with the process, as far as the C library can be told so.
+
+    A step on a CPU takes and gives back tensors of megabytes by the hundred; asking the system for each anew, and
+    having every page of it cleared, takes a tenth to a quarter of the time. Only glibc does so and can be told.
+    """
+    told = sys.platform == "linux" and _allocator({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1})
+    try:
+        yield
+    finally:
+        if told:
+            _allocator({M_MMAP_MAX: 65536, M_TRIM_THRESHOLD: 128 * 1024})
+            ctypes.CDLL(None).malloc_trim(0)
+
+
+def _allocator(parameters: dict[int, int]) -> bool:
+    """Set parameters of glibc's allocator; False where the C library is another."""
+    library = ctypes.CDLL(None)
+    try:
+        return all(library.mallopt(name, value) == 1 for name, value in parameters.items())
+    except AttributeError:
+        return False
 
 
 def fitting(bytes_a_sample: float, batch: int, free: int) -> int:

@@ -12,8 +12,9 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
+from gannet.homogeneous import PiecewiseLinear, biased
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import LEAKY_GAIN, SLOPE, activate, convolution, linear, rounded
+from gannet.networks.layers import LEAKY_GAIN, Activation, activate, convolution, linear, rounded
 from gannet.networks.resample import Resample, Size, halvings
 from gannet.spec import Spec
 
@@ -91,7 +92,7 @@ class DenseBlock(nn.Module):
         self.last = convolution(width, width, 3, gain=0.0, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.last(activate(self.first(activate(x + self.bias))))
+        return x + self.last(activate(self.first(activate(biased(x, self.bias)))))
 
 
 def level(plan: Plan, index: int) -> nn.Sequential:
@@ -139,10 +140,10 @@ class ToPicture(nn.Module):
         self.convolution = convolution(width, channels, 3 if bare else 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(x if self.bias is None else activate(x + self.bias))
+        return self.convolution(x if self.bias is None else activate(biased(x, self.bias)))
 
 
-class ConvnetDiscriminator(nn.Module):
+class ConvnetDiscriminator(PiecewiseLinear):
     """Pictures [n, channels, height, width] and conditions -> logits [n]: the generator's mirror image.
 
     The coarsest grid is read by one learned picture per channel, then by the projection head.
@@ -155,7 +156,7 @@ class ConvnetDiscriminator(nn.Module):
         self.picture = convolution(
             spec.shape[0], widths[0], 3 if bare else 1, bias=bare, gain=LEAKY_GAIN if bare else 1.0
         )
-        steps: list[nn.Module] = [nn.LeakyReLU(SLOPE, inplace=True)] if bare else []
+        steps: list[nn.Module] = [Activation(inplace=True)] if bare else []
         steps += [level(plan, 0)]
         for coarser in range(1, len(sizes)):
             steps += [Resample(sizes[coarser - 1], sizes[coarser]), rewidth(widths[coarser - 1], widths[coarser])]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from gannet.homogeneous import PiecewiseLinear
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import LEAKY_GAIN, SLOPE, initialise, rounded
+from gannet.networks.layers import LEAKY_GAIN, Activation, Convolution, initialise, rounded
 from gannet.networks.resample import Size, halvings
 from gannet.spec import Spec
 
@@ -47,7 +48,9 @@ def strided(stage: Stage, inputs: int, outputs: int, *, transposed: bool, bias: 
     if transposed:
         return nn.Sequential(nn.ConvTranspose2d(inputs, outputs, kernel, stride, 1, bias=bias), Crop(fine))
     odd = [s * b - a for s, a, b in zip(stride, fine, coarse, strict=True)]
-    return nn.Sequential(nn.ZeroPad2d((0, odd[1], 0, odd[0])), nn.Conv2d(inputs, outputs, kernel, stride, 1, bias=bias))
+    return nn.Sequential(
+        nn.ZeroPad2d((0, odd[1], 0, odd[0])), Convolution(inputs, outputs, kernel, stride, 1, bias=bias)
+    )
 
 
 class Crop(nn.Module):
@@ -89,7 +92,7 @@ class DcganGenerator(nn.Module):
         return self.layers(self.input(latent, condition)[:, :, None, None])
 
 
-class DcganDiscriminator(nn.Module):
+class DcganDiscriminator(PiecewiseLinear):
     """Pictures [n, channels, height, width] and conditions -> logits [n].
 
     `normalise=False` leaves batch normalisation out, for games that differentiate each logit by its own sample.
@@ -97,6 +100,7 @@ class DcganDiscriminator(nn.Module):
 
     def __init__(self, spec: Spec, size: float, *, normalise: bool) -> None:
         super().__init__()
+        self.piecewise_linear = not normalise
         channels, height, width = spec.shape
         steps = stages(height, width)
         wide = [channels, *widths(len(steps), size)]
@@ -105,7 +109,7 @@ class DcganDiscriminator(nn.Module):
             normalised = normalise and index > 0
             layers += [strided(stage, wide[index], wide[index + 1], transposed=False, bias=not normalised)]
             layers += [nn.BatchNorm2d(wide[index + 1])] if normalised else []
-            layers += [nn.LeakyReLU(SLOPE, inplace=True)]
+            layers += [Activation(inplace=True)]
         # The paper's small weights rely on batch normalisation to restore the scale; without it they keep their own.
         self.layers = nn.Sequential(*layers, nn.Flatten()).apply(classic if normalise else kept)
         base = steps[-1][1]

@@ -54,7 +54,8 @@ class ProjectionHead(nn.Module):
 
     def forward(self, features: Tensor, condition: Tensor | None = None) -> Tensor:
         if self.embedding is None:
-            return features @ self.unconditional * self.scale
+            # A product and a sum, not a matrix product: under autocast that would round the logits to bf16.
+            return (features * self.unconditional).sum(1) * self.scale
         assert condition is not None, "a conditional discriminator needs conditions"
         return (features * (self.unconditional + self.embedding(condition))).sum(1) * self.scale
 

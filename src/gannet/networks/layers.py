@@ -9,7 +9,8 @@ from __future__ import annotations
 from math import sqrt
 
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+
+from gannet.homogeneous import convolved, rectified
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero, as in every GAN since DCGAN."""
@@ -19,7 +20,25 @@ LEAKY_GAIN = sqrt(2 / (1 + SLOPE**2))
 
 def activate(x: Tensor) -> Tensor:
     """Leaky ReLU, in place: no layer here needs its output again once it has been activated."""
-    return leaky_relu(x, SLOPE, inplace=True)
+    return rectified(x, SLOPE, inplace=True)
+
+
+class Activation(nn.Module):
+    """Leaky ReLU; `inplace` where nobody else needs what comes in."""
+
+    def __init__(self, *, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+    def forward(self, x: Tensor) -> Tensor:
+        return rectified(x, SLOPE, inplace=self.inplace)
+
+
+class Convolution(nn.Conv2d):
+    """[n, inputs, h, w] -> [n, outputs, h', w']."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return convolved(self, x)
 
 
 def linear(inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True) -> nn.Linear:
@@ -34,7 +53,7 @@ def convolution(
 ) -> nn.Conv2d:
     """[n, inputs, h, w] -> [n, outputs, h, w] with an odd kernel, zero padding and `groups` independent groups."""
     assert kernel % 2 == 1 and inputs % groups == 0 and outputs % groups == 0
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
+    layer = Convolution(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
     initialise(layer, gain)
     return layer
 

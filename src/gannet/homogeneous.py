@@ -1,0 +1,194 @@
+"""Piecewise linear networks in homogeneous coordinates: why a penalty on a discriminator's slope can be cheap.
+
+Linear maps and leaky ReLUs make a network that is, around any sample x, linear in x and in the 1 its biases multiply:
+
+    D(x) = g . x + k      with      (g, k) = dD / d(x, 1)
+
+Weights act on a loss of logits and slopes through g and k alone, so with c = dL/dD and v = dL/dg its gradient by the
+weights is that of g . (c x + v) + c k, in which c, x and v are constants. That is four passes through the network
+(logits; slopes; the mixture c x + v forward again; the weights once) where differentiating twice takes six, and the
+result is the same. `value_and_slope(discriminator, samples, condition)` of a network that is
+`PiecewiseLinear`; its layers take their biases, convolutions and activations from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import leaky_relu
+
+Pair = tuple[int, ...]
+
+
+class PiecewiseLinear(nn.Module):
+    """A network of linear maps, biases and leaky ReLUs throughout, made of the layers in `networks/layers.py`.
+
+    Small perceptrons are no such class although they are piecewise linear: what they save is less than what the way
+    round through Python costs.
+    """
+
+    piecewise_linear = True
+    """False where a network of the class has something else in it."""
+
+
+def is_piecewise_linear(network: nn.Module) -> bool:
+    """Whether a network says that it is."""
+    return isinstance(network, PiecewiseLinear) and network.piecewise_linear
+
+
+def value_and_slope(network: nn.Module, samples: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Logits [n] of samples [n, *shape] and the gradient [n, *shape] of each by its own sample.
+
+    Both can be differentiated once, by the network's weights alone.
+    """
+    logits, slope = _ValueAndSlope.apply(network, samples.detach(), condition, *network.parameters())
+    return logits, slope
+
+
+class _ValueAndSlope(Function):
+    @staticmethod
+    def forward(ctx: Any, network: nn.Module, samples: Tensor, condition: Tensor | None, *weights: Tensor) -> Any:
+        with torch.enable_grad():
+            x, one = samples.detach().requires_grad_(), samples.new_ones(len(samples), requires_grad=True)
+            with _coordinate(one):
+                logits = network(x, condition)
+            ctx.slopes = torch.autograd.grad(logits.sum(), (x, one), create_graph=True, materialize_grads=True)
+        ctx.samples, ctx.weights = samples, weights
+        return logits.detach(), ctx.slopes[0].detach()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_logits: Tensor, by_slope: Tensor) -> Any:
+        share = by_logits.to(ctx.samples.dtype)
+        mixture = share.view(-1, *[1] * (ctx.samples.dim() - 1)) * ctx.samples + by_slope
+        learning = [weight for weight in ctx.weights if weight.requires_grad]
+        found = iter(torch.autograd.grad(ctx.slopes, learning, (mixture, share), allow_unused=True))
+        ctx.slopes = None
+        return None, None, None, *[next(found) if weight.requires_grad else None for weight in ctx.weights]
+
+
+# ------------------------------------------------------------------------------------------ what layers are made of
+
+_one: Tensor | None = None
+"""The last coordinate [n], one a sample; None outside of `value_and_slope`."""
+
+
+@contextmanager
+def _coordinate(one: Tensor) -> Iterator[None]:
+    global _one
+    before, _one = _one, one
+    try:
+        yield
+    finally:
+        _one = before
+
+
+def biased(x: Tensor, bias: Tensor) -> Tensor:
+    """x [n, ...] plus a bias that broadcasts to x[0]: what the last coordinate multiplies."""
+    if _one is None:
+        return x + bias
+    return x + (bias * _one.view(-1, *[1] * bias.dim())).to(x.dtype)
+
+
+def rectified(x: Tensor, slope: float, *, inplace: bool) -> Tensor:
+    """Leaky ReLU. Its second derivative is nothing, not zeros: nobody computes with them."""
+    if _one is None:
+        return leaky_relu(x, slope, inplace=inplace)
+    rectified: Tensor = _Rectified.apply(x, slope, inplace)
+    return rectified
+
+
+def convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """What `layer` makes of x [n, channels, h, w]."""
+    if _one is None:
+        return layer._conv_forward(x, layer.weight, layer.bias)
+    weight = layer.weight
+    if torch.is_autocast_enabled(x.device.type):
+        half = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(half), weight.to(half)
+    geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
+    y: Tensor = _Convolved.apply(x, weight, geometry)
+    return y if layer.bias is None else biased(y, layer.bias[:, None, None])
+
+
+class _Rectified(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float, inplace: bool) -> Tensor:
+        y = leaky_relu(x, slope, inplace=inplace)
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(y)
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, by_output: Tensor) -> Any:
+        # Detached: where the sign changes nothing is differentiable, and elsewhere it does not depend on x.
+        return _RectifiedSlope.apply(by_output, ctx.saved_tensors[0].detach(), ctx.slope), None, None
+
+
+class _RectifiedSlope(Function):
+    """Linear in its first argument, so its own derivative is itself."""
+
+    @staticmethod
+    def forward(ctx: Any, by_output: Tensor, y: Tensor, slope: float) -> Tensor:
+        ctx.save_for_backward(y)
+        ctx.slope = slope
+        return torch.ops.aten.leaky_relu_backward(by_output, y, slope, True)
+
+    @staticmethod
+    def backward(ctx: Any, by_input: Tensor) -> Any:
+        return _RectifiedSlope.apply(by_input, ctx.saved_tensors[0], ctx.slope), None, None
+
+
+class _Convolved(Function):
+    """A convolution whose gradient by its input is differentiated with the kernels that were made for it.
+
+    PyTorch's own second derivative calls general convolutions with batch and channels exchanged, which are slow.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, geometry: tuple[Pair, Pair, Pair, int]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.geometry = geometry
+        return torch.conv2d(x, weight, None, *geometry)
+
+    @staticmethod
+    def backward(ctx: Any, by_output: Tensor) -> Any:
+        # The gradient by the weight is never asked for at a first derivative: `value_and_slope` takes slopes only.
+        x, weight = ctx.saved_tensors
+        return _ConvolvedSlope.apply(by_output, weight, x.detach(), ctx.geometry), None, None
+
+
+class _ConvolvedSlope(Function):
+    """The gradient by the input of a convolution, bilinear in the one by the output and the weight."""
+
+    @staticmethod
+    def forward(ctx: Any, by_output: Tensor, weight: Tensor, x: Tensor, geometry: tuple[Pair, Pair, Pair, int]) -> Any:
+        by_output = by_output.to(weight.dtype)
+        ctx.save_for_backward(by_output, weight)
+        ctx.geometry = geometry
+        return _convolution_backward(by_output, x, weight, geometry, (True, False, False))[0]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_input: Tensor) -> Any:
+        by_output, weight = ctx.saved_tensors
+        by_input = by_input.to(weight.dtype)
+        wanted = (False, True, False)
+        forward = torch.conv2d(by_input, weight, None, *ctx.geometry) if ctx.needs_input_grad[0] else None
+        by_weight = _convolution_backward(by_output, by_input, weight, ctx.geometry, wanted)[1]
+        return forward, by_weight if ctx.needs_input_grad[1] else None, None, None
+
+
+def _convolution_backward(by_output: Tensor, x: Tensor, weight: Tensor, geometry: Any, wanted: Any) -> Any:
+    stride, padding, dilation, groups = geometry
+    return torch.ops.aten.convolution_backward(
+        by_output, x, weight, None, stride, padding, dilation, False, [0, 0], groups, wanted
+    )
