@@ -23,6 +23,7 @@ from gannet.domains import Opened, domain_for
 from gannet.engine import Progress
 from gannet.errors import GannetError
 from gannet.model import Model
+from gannet.order import mixed_seed
 from gannet.privacy import Wanted
 from gannet.private_run import RECIPE as PRIVATE
 from gannet.private_run import Privacy, refuse, refuse_more
@@ -35,7 +36,8 @@ from gannet.session import Outcome, Session, announce
 __all__ = ["Outcome", "Progress", "Session", "evaluate", "inspect", "load", "prepare", "resume", "train"]
 
 RUNS = Path("runs")
-PRIOR_SAMPLES = 20_000
+PRIOR_NUMBERS = 1 << 24
+"""Numbers in the condition vectors that the frequencies of classes are counted from: all samples, unless millions."""
 
 
 def train(
@@ -234,7 +236,7 @@ def _resolve(
     recipe.check(spec)
     prior = None
     if spec.condition is not None:
-        _, vectors = opened.train.read(np.arange(min(count, PRIOR_SAMPLES)))
+        vectors = opened.train.conditions(_spread(count, PRIOR_NUMBERS // spec.condition_width, request["seed"]))
         assert vectors is not None
         prior = ConditionPrior.of(spec.condition, vectors).to_json()
     return {
@@ -253,6 +255,13 @@ def _resolve(
         "fingerprint": opened.fingerprint,
         "embedder": opened.domain.embedder,
     }
+
+
+def _spread(count: int, most: int, seed: int) -> np.ndarray:
+    """All positions of so many samples, or some of them from everywhere: classes often lie one after the other."""
+    if count <= most:
+        return np.arange(count)
+    return np.sort(np.random.default_rng(mixed_seed(seed, "prior")).choice(count, most, replace=False))
 
 
 def _found_again(request: dict[str, Any], out: str | Path | None) -> RunFolder | None:

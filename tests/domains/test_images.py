@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from gannet import api
 from gannet.domains.domain import Opened
 from gannet.domains.images import Images, split
 from gannet.errors import GannetError
@@ -325,3 +326,23 @@ def test_wrong_options_are_named(tmp_path: Path) -> None:
         ((name, value),) = options.items()
         with pytest.raises(GannetError, match=f"{name}={value}"):
             opened("digits", tmp_path, **options)
+
+
+def test_conditions_are_those_of_reading_and_no_picture_is_read_for_them(tmp_path: Path) -> None:
+    data = opened((noise(300, 6, 5, 3), np.repeat(["a", "b", "c"], 100)), tmp_path)
+    some = np.array([250, 3, 3, 120])
+    read, asked = data.train.read(some)[1], data.train.conditions(some)
+    assert read is not None and asked is not None and torch.equal(read, asked)
+    for records in tmp_path.rglob("pictures.u8"):
+        records.unlink()
+    assert torch.equal(data.train.conditions(some), asked)  # type: ignore[arg-type]
+
+
+def test_classes_that_lie_last_in_a_large_set_are_asked_for_as_often_as_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GANNET_CACHE", str(tmp_path / "cache"))
+    pictures = np.random.default_rng(0).integers(256, size=(30_000, 5, 5), dtype=np.uint8)
+    session = api.prepare((pictures, np.repeat(np.arange(3), 10_000)), out=tmp_path / "run", samples=64)
+    assert session.settings["prior"]["combinations"] == [[0], [1], [2]]
+    assert session.settings["prior"]["frequencies"] == pytest.approx([1 / 3] * 3, abs=0.02)

@@ -135,8 +135,8 @@ def test_pictures_that_cannot_be_decoded_are_left_out_by_name(tmp_path: Path) ->
     said = write(source, tmp_path / "shards", tmp_path)
     assert said[-3].endswith("; 2 files left out") and "dark/005.png" in said[-2] and "dark/004.png" in said[-1]
     folder, shards = opened(source, tmp_path), opened(tmp_path / "shards", tmp_path)
-    assert len(folder.train) == len(shards.train) == 38
-    assert torch.equal(folder.train.read(np.arange(38))[0], shards.train.read(np.arange(38))[0])
+    assert len(folder.train) == len(shards.train) == 39
+    assert torch.equal(folder.train.read(np.arange(39))[0], shards.train.read(np.arange(39))[0])
     assert shards.skipped == []
 
 

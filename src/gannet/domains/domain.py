@@ -42,6 +42,10 @@ class Dataset(ABC):
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         """Samples [n, *shape] float32 and their conditions [n, condition width] float32 (None without conditions)."""
 
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        """The conditions that `read` gives, of samples that need not be read for them."""
+        return self.read(indices)[1]
+
 
 class ArrayDataset(Dataset):
     """Samples (and conditions) held in memory as tensors."""
@@ -54,7 +58,10 @@ class ArrayDataset(Dataset):
         return len(self.samples)
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        return self.samples[indices], None if self.condition is None else self.condition[indices]
+        return self.samples[indices], self.conditions(indices)
+
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        return None if self.condition is None else self.condition[indices]
 
 
 class Subset(Dataset):
@@ -71,6 +78,9 @@ class Subset(Dataset):
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
         return self.dataset.read(self.indices[indices])
+
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        return self.dataset.conditions(self.indices[indices])
 
 
 @dataclass(frozen=True)

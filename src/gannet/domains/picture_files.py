@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,9 +24,14 @@ from gannet.errors import GannetError
 
 THREADS = min(4, os.cpu_count() or 1)
 AT_A_TIME = 256
-"""Files handed to the threads at once, so that memory holds no more than these."""
+"""Files handed to the threads at once, so that memory holds no more than twice these."""
+HANDFUL = 16
+"""Files that a thread takes at a time: handing over each by itself would cost as much as decoding it."""
 BYTES_PER_PIXEL = 8
 """No honest file needs more for a pixel (four channels of 16 bits, uncompressed)."""
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
 PROBED = 2000
 """Names looked at to tell whether a folder or zip is one of pictures."""
 
@@ -98,20 +104,20 @@ class PictureFiles(PictureSource):
             except Exception as error:  # zip and disk errors of many kinds; the file is named either way
                 return Refused(f"cannot be read ({error})")
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            for start in range(0, len(names), AT_A_TIME):
-                chunk = names[start : start + AT_A_TIME]
-                kept, pixels = [], []
-                for place, answer in enumerate(pool.map(attempt, chunk)):
-                    if isinstance(answer, Refused):
-                        survey.skipped.append(Skipped(chunk[place], str(answer)))
-                        continue
-                    kept.append(start + place)
-                    pixels.append(answer.pixels)
-                    peak = max(peak, answer.peak or 0)
-                self._check_skips(survey.skipped)
-                if kept:
-                    yield np.array(kept), np.stack(pixels)
+        start = 0
+        for answers in in_threads(attempt, names):
+            kept, pixels = [], []
+            for place, answer in enumerate(answers, start):
+                if isinstance(answer, Refused):
+                    survey.skipped.append(Skipped(names[place], str(answer)))
+                    continue
+                kept.append(place)
+                pixels.append(answer.pixels)
+                peak = max(peak, answer.peak or 0)
+            start += len(answers)
+            self._check_skips(survey.skipped)
+            if kept:
+                yield np.array(kept), np.stack(pixels)
         if 0 < peak < 65535 // 4:
             survey.warnings.append(
                 f"the 16-bit pictures reach only {peak:,} of 65,535 and will look dark: stretch them to the full range"
@@ -156,14 +162,12 @@ class PictureFiles(PictureSource):
             except Exception as error:
                 return f"cannot be read ({error})"
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            for start in range(0, len(names), AT_A_TIME):
-                chunk = names[start : start + AT_A_TIME]
-                for name, answer in zip(chunk, pool.map(attempt, chunk), strict=True):
-                    if isinstance(answer, Header):
-                        yield name, answer
-                    else:
-                        skipped.append(Skipped(name, answer))
+        answers = chain.from_iterable(in_threads(attempt, names))
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, Header):
+                yield name, answer
+            else:
+                skipped.append(Skipped(name, answer))
 
     def _check_skips(self, skipped: list[Skipped]) -> None:
         """Raise GannetError when more than the allowed share of the files is unusable."""
@@ -249,6 +253,26 @@ def _keep(survey: Survey, kept: np.ndarray, reason: str) -> None:
     survey.names = [name for name, keep in zip(survey.names, kept, strict=True) if keep]
     survey.widths, survey.heights = survey.widths[kept], survey.heights[kept]
     survey.columns = [column.take(kept) for column in survey.columns]
+
+
+def in_threads(function: Callable[[Item], Answer], items: Sequence[Item]) -> Iterator[list[Answer]]:
+    """What a function gives for each item, in order and in blocks; the next block is on its way meanwhile."""
+
+    def several(part: Sequence[Item]) -> list[Answer]:
+        return [function(item) for item in part]
+
+    def begun(start: int) -> list[Future[list[Answer]]]:
+        block = items[start : start + AT_A_TIME]
+        return [pool.submit(several, block[first : first + HANDFUL]) for first in range(0, len(block), HANDFUL)]
+
+    pool = ThreadPoolExecutor(THREADS)
+    try:
+        waiting = begun(0)
+        for start in range(0, len(items), AT_A_TIME):
+            now, waiting = waiting, begun(start + AT_A_TIME)
+            yield [answer for part in now for answer in part.result()]
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def size_problem(size: int, max_pixels: int) -> str | None:

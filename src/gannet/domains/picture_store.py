@@ -9,7 +9,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,10 @@ class PictureDataset(Dataset):
         return len(self.records)
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        indices = np.asarray(indices)
-        pictures = scaled(self.records.read(indices))
-        return pictures, None if self.condition is None else vectors(self.values[indices], self.condition)
+        return scaled(self.records.read(indices)), self.conditions(indices)
+
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        return None if self.condition is None else vectors(self.values[np.asarray(indices)], self.condition)
 
 
 @dataclass(frozen=True)
@@ -170,18 +171,18 @@ def _digest(records: RecordFile, values: np.ndarray, spec: Spec) -> tuple[str, n
     """
     whole = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
     each = np.empty((len(records), 2), dtype=np.uint64)
-    for place, picture in enumerate(_every(records)):
-        whole.update(picture)
-        each[place] = np.frombuffer(hashlib.blake2b(picture, digest_size=16).digest(), dtype=np.uint64)
+    start = 0
+    with ThreadPoolExecutor(1) as beside:  # hashing lets go of Python's lock
+        for block in records.blocks():
+            added = beside.submit(whole.update, block.data)
+            for place, picture in enumerate(block, start):
+                digest = hashlib.blake2b(picture.data, digest_size=16).digest()
+                each[place] = np.frombuffer(digest, dtype=np.uint64)
+            start += len(block)
+            added.result()
     whole.update(np.ascontiguousarray(values, dtype="<f8").tobytes())
     _, first, counts = np.unique(each, axis=0, return_inverse=True, return_counts=True)
     return whole.hexdigest(), counts[first.reshape(-1)] > 1
-
-
-def _every(records: RecordFile) -> Iterator[bytes]:
-    for block in records.blocks():
-        for picture in block:
-            yield picture.tobytes()
 
 
 def told(survey: Survey, rule: str, spec: Spec, columns: list[Column], copied: np.ndarray) -> dict[str, Any]:

@@ -77,6 +77,9 @@ class StreamDataset(Dataset):
         shown = np.array([position for position, _ in decoded], dtype=np.int64)
         return scaled(pixels), vectors(self.values[shown], self.spec.condition)
 
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        return None if self.spec.condition is None else vectors(self.values[np.asarray(indices)], self.spec.condition)
+
     def _picture(self, position: int) -> tuple[int, np.ndarray]:
         """The picture at a position, or the next that can be decoded, with its position."""
         channels, height, width = self.spec.shape
@@ -139,7 +142,7 @@ def _index_into(folder: Path, shards: PictureShards, options: ImageOptions) -> N
     copied = counts[first] > 1
     whole = hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode())
     for array in (digests.astype("<i8"), values.astype("<f8")):
-        whole.update(np.ascontiguousarray(array))
+        whole.update(np.ascontiguousarray(array).data)
     np.savez(folder / COLUMNS, values=values, copied=copied, **places._asdict())
     told_by = told(survey, rule, spec, columns, copied)
     told_by["found"].append("decoded whenever they are shown (stream=false decodes them once, into the cache)")

@@ -12,14 +12,14 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from gannet.domains.picture_decoding import SUFFIXES, Header, Refused, read_header
-from gannet.domains.picture_files import AT_A_TIME, THREADS, size_problem
+from gannet.domains.picture_files import in_threads, size_problem
 from gannet.domains.shard_tar import Member, Read, members
 from gannet.errors import GannetError
 
@@ -187,12 +187,9 @@ def _headers(
         except Refused as refused:
             return str(refused)
 
-    waiting = list(pictures.items())
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, len(waiting), AT_A_TIME):
-            chunk = waiting[start : start + AT_A_TIME]
-            for (stem, member), answer in zip(chunk, pool.map(attempt, [each for _, each in chunk]), strict=True):
-                yield stem, member, answer
+    answers = chain.from_iterable(in_threads(attempt, list(pictures.values())))
+    for (stem, member), answer in zip(pictures.items(), answers, strict=True):
+        yield stem, member, answer
 
 
 def digest_of(data: bytes, size: int = 0) -> int:

@@ -12,7 +12,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +20,7 @@ import numpy as np
 
 from gannet.domains.domain import Skipped
 from gannet.domains.picture_decoding import Refused, decode
-from gannet.domains.picture_files import AT_A_TIME, THREADS
+from gannet.domains.picture_files import in_threads
 from gannet.domains.picture_source import ImageOptions, PictureSource, Survey, parse_bytes
 from gannet.domains.shard_index import SHOWN, Part, kinds
 from gannet.domains.shard_labels import columns_of, known_columns
@@ -124,15 +123,15 @@ class PictureShards(PictureSource):
             except Refused as refused:
                 return refused
 
-        with ThreadPoolExecutor(THREADS) as pool:
-            for start in range(0, len(survey), AT_A_TIME):
-                chunk = range(start, min(start + AT_A_TIME, len(survey)))
-                answers = list(zip(chunk, pool.map(attempt, chunk), strict=True))
-                survey.skipped += [Skipped(names[at], str(why)) for at, why in answers if isinstance(why, Refused)]
-                self._check(len(survey.skipped), len(survey) + len(survey.skipped), survey.skipped, options)
-                kept = [(at, pixels) for at, pixels in answers if not isinstance(pixels, Refused)]
-                if kept:
-                    yield np.array([at for at, _ in kept]), np.stack([pixels for _, pixels in kept])
+        start = 0
+        for block in in_threads(attempt, range(len(survey))):
+            answers = list(enumerate(block, start))
+            start += len(block)
+            survey.skipped += [Skipped(names[at], str(why)) for at, why in answers if isinstance(why, Refused)]
+            self._check(len(survey.skipped), len(survey) + len(survey.skipped), survey.skipped, options)
+            kept = [(at, pixels) for at, pixels in answers if not isinstance(pixels, Refused)]
+            if kept:
+                yield np.array([at for at, _ in kept]), np.stack([pixels for _, pixels in kept])
 
     def _survey(self, parts: list[Part], names: list[str], skipped: list[Skipped]) -> Survey:
         survey = Survey(

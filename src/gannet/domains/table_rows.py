@@ -102,4 +102,7 @@ class RowDataset(Dataset):
         return len(self.rows)
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        return self.rows.expand(indices), None if self.condition is None else self.condition.expand(indices)
+        return self.rows.expand(indices), self.conditions(indices)
+
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        return None if self.condition is None else self.condition.expand(indices)
