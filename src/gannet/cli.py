@@ -189,7 +189,9 @@ def train(
     if private is not None and "delta" in pairs:
         private = f"{private},delta={pairs.pop('delta')}"
     from gannet import api, relational
+    from gannet.uncompiled import spare_compiler
 
+    spare_compiler()
     if relational.claims(source):
         relational.verbs.refuse({"--private": private, "--processes": processes})
         relational.verbs.train(relational.Training.of(source, **flags, settings=pairs), _play)
@@ -234,7 +236,9 @@ def resume(
     _together(ctx, processes, node)
     folder, how_long = _run_folder(run), _how_long(time, samples)
     from gannet import api, relational
+    from gannet.uncompiled import spare_compiler
 
+    spare_compiler()
     if relational.is_run(folder):
         relational.verbs.train(relational.resume(folder, **how_long, device=device, source=source), _play)
         return

@@ -43,10 +43,11 @@ class Examination:
         reference = holdout if len(holdout[0]) >= FEWEST_SCORED else self._some(opened.train, "reference")
         self.real, self.holdout = train, holdout if spared else None
         names, _ = levels_of(domain.spec.condition, None)
+        unseen = domain.embed(holdout[0])
         self.sight = Sight(
             domain.embed(train[0]),
-            domain.embed(holdout[0]),
-            reference=domain.embed(reference[0]),
+            unseen,
+            reference=unseen if reference is holdout else domain.embed(reference[0]),
             spared=spared,
             train_classes=levels_of(domain.spec.condition, train[1])[1],
             holdout_classes=levels_of(domain.spec.condition, holdout[1])[1],
