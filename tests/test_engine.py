@@ -202,9 +202,9 @@ def test_the_average_follows_with_its_half_life() -> None:
         for weight in followed.parameters():
             weight.fill_(1.0)
     for _ in range(10):
-        game._average(half_life=160)
+        game.following.follow(0.5 ** (game.batch / 160))
     assert all(torch.allclose(weight, torch.full_like(weight, 0.5)) for weight in average.parameters())
-    game._average(half_life=0)
+    game.following.follow(0.0)
     assert all(torch.equal(weight, torch.ones_like(weight)) for weight in average.parameters())
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,12 +18,19 @@ from gannet.memory import out_of_memory
 from gannet.order import draws, redraw
 from gannet.portion import Portion, portions
 from gannet.ranks import Ranks
+from gannet.recorded import Recorder
 from gannet.weights import FlatWeights
 
 if TYPE_CHECKING:
     from gannet.recipes.recipe import Terms
 
-Loss = Callable[[Tensor, Tensor | None], "Terms"]
+
+class Loss(Protocol):
+    """A loss method of a recipe: samples [n, *shape] and conditions [n, width] -> terms."""
+
+    __name__: str
+
+    def __call__(self, real: Tensor, condition: Tensor | None, /) -> Terms: ...
 
 
 @dataclass
@@ -41,8 +48,10 @@ class Accumulation:
     """A loss that takes all samples at once, even none."""
     halved: bool = False
     """Whether memory has run out since this was last set to False."""
+    recorder: Recorder | None = None
+    """Replays what is played whole, where the game may be recorded and the device can."""
     buffers: list[Tensor] = field(default_factory=list)
-    """All buffers of the networks in play."""
+    """What the networks in play remember beside their weights."""
 
     def gather(
         self, loss: Loss, indices: Any, owner: FlatWeights, before: list[Tensor], beside: Tensor
@@ -54,6 +63,8 @@ class Accumulation:
         start = draws(self.device)
         while True:
             try:
+                if self.recorder is not None and len(indices) <= self.micro_batch and self.ranks.alone:
+                    return *self._replay(self.recorder, loss, indices, owner), beside
                 names, losses, statistics = self._play(loss, indices, before)
                 break
             except RuntimeError as error:
@@ -107,6 +118,20 @@ class Accumulation:
         assert losses is not None
         return names, losses, statistics
 
+    def _replay(self, recorder: Recorder, loss: Loss, indices: Any, owner: FlatWeights) -> tuple[list[str], Tensor]:
+        """What `gather` gives for a batch in one piece that no other process shares."""
+
+        def compute(real: Tensor, condition: Tensor | None) -> tuple[list[str], Tensor, Tensor]:
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+                terms = loss(real, condition)
+            losses = torch.stack(list(terms.values()))
+            losses.sum().backward()
+            return list(terms), losses.detach(), owner.collect()
+
+        names, losses, gradient = recorder.play(loss.__name__, compute, *self.read(indices))
+        owner.vector.grad = gradient
+        return names, losses
+
     def _running(self) -> list[Tensor]:
         """The buffers that are numbers with a mean: running statistics, not counters."""
         return [buffer for buffer in self.buffers if buffer.is_floating_point()]
@@ -114,5 +139,7 @@ class Accumulation:
     def _halve(self, length: int) -> None:
         start, stop = self.ranks.part(length)
         self.micro_batch, self.halved = max(min(self.micro_batch, stop - start) // 2, 1), True
+        if self.recorder is not None:
+            self.recorder.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()

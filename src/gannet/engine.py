@@ -7,7 +7,6 @@ bit-equal to one that was never interrupted.
 
 from __future__ import annotations
 
-import copy
 import itertools
 import math
 import time
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from gannet.accumulation import Accumulation
+from gannet.averages import Averages
 from gannet.checkpoint import load_into
 from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
@@ -28,7 +28,9 @@ from gannet.memory import kept_by_the_process
 from gannet.order import Order, PoissonOrder, draws, mixed_seed, redraw, reseed
 from gannet.prefetch import Prefetcher, to_device
 from gannet.ranks import Ranks
+from gannet.recorded import Recorder
 from gannet.tally import Tally
+from gannet.verdict import Verdict, only_if, read
 from gannet.watch import Decision, Look, Pulse, Watcher
 from gannet.weights import FlatWeights
 
@@ -41,6 +43,8 @@ Precision = Literal["fp32", "bf16"]
 EXAMINATIONS = 20
 LOG_LINES = 200
 PERSISTENT = 25
+PATIENCE = 16
+"""Moves on a GPU between two readings of whether they were finite: each reading waits for all that was begun."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Engine:
         self.run, self.examine, self.watcher, self.save_seconds = run, examine, watcher, save_seconds
         self.fresh, self.beginnings = fresh, 1
         self.batch = recipe.batch_size
+        recorded = self.device.type == "cuda" and recipe.replayable and self.ranks.alone
         self.batches = Accumulation(
             lambda indices: to_device(self.ahead.read(indices), self.device),
             self.device,
@@ -105,6 +110,7 @@ class Engine:
             recipe.micro_batch or self.batch,
             bf16=precision == "bf16",
             undivided=drawn is not None,
+            recorder=Recorder() if recorded else None,
         )
         self._seat(networks)
         self.drawn, turns = drawn, range(len(recipe.turns))
@@ -119,7 +125,9 @@ class Engine:
         self.best_rank: float | None = None
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.skipped_lately = 0
-        self.learning_factor, self.ended, self.stopping = 1.0, "", False
+        self.learning_factor, self.ended, self.asked, self.stopping = 1.0, "", False, False
+        self.unread: list[Verdict] = []
+        self.patience = PATIENCE if self.device.type == "cuda" else 1
         self.last_look: Look | None = None
         self.updates: dict[str, float] = {}
         self.kept: dict[str, dict[str, Tensor]] | None = None
@@ -131,16 +139,16 @@ class Engine:
         """Take the networks into play: averages, one vector of weights and one optimiser a player."""
         self.networks = nn.ModuleDict(networks).to(self.device)
         self.recipe.bind(self.networks)
-        self.averages = nn.ModuleDict(
-            {name: copy.deepcopy(self.networks[name]).requires_grad_(False).eval() for name in self.recipe.averaged}
-        )
         self.weights = {
             player: FlatWeights({name: self.networks[name] for name in names})
             for player, names in self.recipe.players.items()
         }
         self.optimisers = {player: self.recipe.optimiser([own.vector]) for player, own in self.weights.items()}
-        self.batches.buffers = list(self.networks.buffers())
-        self.followed = [self._pair(name) for name in self.recipe.averaged]
+        kept = self.networks.state_dict()
+        self.batches.buffers = [buffer for name, buffer in self.networks.named_buffers() if name in kept]
+        self._forget_recordings()
+        self.following = Averages(self.networks, self.weights.values(), self.recipe.averaged)
+        self.averages = self.following.networks
         self.moving: str | None = None
 
     # -- playing ------------------------------------------------------------------------------------------------
@@ -158,12 +166,12 @@ class Engine:
         if self.examine is not None and self.watcher is not None and self.seen == 0 and self.score is None:
             self._examine()
         while self.seen < self.total and not self.ended:
-            self.stopping = stop() if self.ranks.alone else self.stopping or stop()
-            if self.ranks.alone and self.stopping:
+            self.asked = stop()
+            if self.asked and self.ranks.alone:
                 self.save()
                 return False
             self.step()
-            if not self.ranks.alone and self.stopping:
+            if self.stopping:
                 self.save()
                 return False
             now = time.monotonic()
@@ -171,7 +179,7 @@ class Engine:
                 self._pulse()
             if self.examine is not None and self._due(self.total / EXAMINATIONS):
                 self._examine()
-            elif now - saved > self.save_seconds:
+            elif now - saved > self.save_seconds and not self.unread:
                 self.save()
                 saved = time.monotonic()
             if report is not None and (now - reported > 0.5 or self.notes or self.seen >= self.total):
@@ -197,7 +205,8 @@ class Engine:
                     self._move(turn, order.indices((index * turn.times + repetition) * self.batch, self.batch))
         if self.observed is not None and index % OBSERVE_EVERY == 0:
             self._observe(self.observed, index)
-        self._average(pace.ema_half_life)
+        half_life = pace.ema_half_life
+        self.following.follow(0.5 ** (self.batch / half_life) if half_life > 0 else 0.0)
         self.seen += self.batch
 
     def _upcoming(self) -> Iterator[np.ndarray]:
@@ -213,24 +222,34 @@ class Engine:
         """One move of one player: loss terms, gradients, the finite check, the step."""
         self._hand_over(turn.player)
         before, owner = [buffer.clone() for buffer in self.batches.buffers], self.weights[turn.player]
-        asked = torch.tensor([float(self.stopping)], device=self.device)
-        names, values, stopping = self.batches.gather(getattr(self.recipe, turn.loss), indices, owner, before, asked)
-        if not self.ranks.alone:
-            self.stopping = bool(stopping > 0)
+        asked = torch.full((1,), float(self.asked), device=self.device)
+        names, losses, asked = self.batches.gather(getattr(self.recipe, turn.loss), indices, owner, before, asked)
         if self.batches.halved:
             self._tell_halved()
         assert owner.vector.grad is not None
-        values = torch.cat([values, owner.vector.grad.norm()[None]])
-        if not math.isfinite(float(values.sum())):
+        verdict = Verdict.on(turn, names, losses, owner.vector.grad, asked)
+        if self.patience > 1:
+            self._descend_if(verdict.sound, turn, before)
+        elif bool(verdict.sound):
+            self._descend(turn)
+        else:
             self.batches.reset(before)
-            *terms, norm = values.tolist()
-            self._skip(turn, dict(zip(names, terms, strict=True)), norm)
-            return
-        self.bad_in_a_row = 0
-        self._descend(turn.player)
-        self.recipe.after_turn(turn)
-        self.terms[turn.player] = dict(zip(names, values, strict=False))
-        self.tally.add(turn.player, [*names, "gradient_norm"], values)
+        self.unread.append(verdict)
+        if len(self.unread) >= self.patience:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Take note of what came of the moves since the last time."""
+        unread, self.unread = self.unread, []
+        for told in read(unread):
+            verdict, player = told.verdict, told.verdict.turn.player
+            self.stopping = self.stopping or (told.asked and not self.ranks.alone)
+            if told.sound:
+                self.bad_in_a_row = 0
+                self.terms[player] = dict(zip(told.terms, verdict.values, strict=False))
+                self.tally.add(player, verdict.names, verdict.values[: len(verdict.names)])
+            else:
+                self._skip(verdict.turn, told.terms, told.norm)
 
     def _tell_halved(self) -> None:
         self.batches.halved, size = False, self.batches.micro_batch
@@ -238,13 +257,36 @@ class Engine:
         if self.run is not None:
             self.run.log({"event": "memory", "seen": self.seen, "micro_batch": size})
 
-    def _descend(self, player: str) -> None:
-        """The optimiser's step; just before a line of the log its size is measured, too."""
-        weights = self.weights[player].vector.detach()
+    def _descend(self, turn: Turn) -> None:
+        """The optimiser's step and what follows it; just before a line of the log its size is measured, too."""
+        weights = self.weights[turn.player].vector.detach()
         before = weights.clone() if self._due(self.total / LOG_LINES, ahead=self.batch) else None
-        self.optimisers[player].step()
+        self.optimisers[turn.player].step()
         if before is not None:
-            self.updates[player] = float((weights - before).norm() / before.norm().clamp(min=1e-12))
+            self.updates[turn.player] = float((weights - before).norm() / before.norm().clamp(min=1e-12))
+        self.recipe.after_turn(turn)
+
+    def _descend_if(self, sound: Tensor, turn: Turn, buffers: list[Tensor]) -> None:
+        """The same where `sound` is true; else weights, moments and buffers stay as they were. Waits for nothing."""
+        before = {name: tensor.clone() for name, tensor in self._moved(turn.player).items()}
+        self._descend(turn)
+        kept = {str(index): buffer for index, buffer in enumerate(buffers)}
+        now = {str(index): buffer for index, buffer in enumerate(self.batches.buffers)}
+        only_if(sound, {**before, **kept}, {**self._moved(turn.player), **now})
+
+    def _moved(self, player: str) -> dict[str, Tensor]:
+        """What an optimiser's step changes on the device; moments that are not there yet are zero."""
+        vector = self.weights[player].vector
+        state = self.optimisers[player].state.get(vector, {})
+        moments = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+        return {
+            "": vector.detach(),
+            **{name: value for name, value in moments.items() if value.device == vector.device},
+        }
+
+    def _forget_recordings(self) -> None:
+        if self.batches.recorder is not None:
+            self.batches.recorder.forget()
 
     def _hand_over(self, player: str) -> None:
         """Only the player whose turn it is collects gradients."""
@@ -291,21 +333,6 @@ class Engine:
                 logits.append(torch.stack([judge.discriminator(*side) for side in sides], 1))
         judge.observe(*self.ranks.joined(torch.cat(logits), count).unbind(1))
 
-    def _pair(self, name: str) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
-        """The averaged weights of a network, its own, and the pairs of their buffers."""
-        average, network = self.averages[name], self.networks[name]
-        owner = next(weights for weights in self.weights.values() if name in weights.spans)
-        buffers = list(zip(average.buffers(), network.buffers(), strict=True))
-        return FlatWeights({name: average}).part(name), owner.part(name), buffers
-
-    @torch.no_grad()
-    def _average(self, half_life: float) -> None:
-        decay = 0.5 ** (self.batch / half_life) if half_life > 0 else 0.0
-        for average, weights, buffers in self.followed:
-            average.lerp_(weights, 1 - decay)
-            for kept, buffer in buffers:
-                kept.copy_(buffer)
-
     def _read(self, data: Dataset, indices: Any) -> tuple[Tensor, Tensor | None]:
         return to_device(data.read(indices), self.device)
 
@@ -323,6 +350,7 @@ class Engine:
 
     def _examine(self) -> None:
         """Look at the averaged generator's samples; the best so far is saved as such. The first process looks."""
+        self._settle()
         told = self.ranks.told(self._look)
         self._obey(Decision(**told["decision"]) if told["decision"] else None)
         self.save(best=told["best"])
@@ -369,6 +397,7 @@ class Engine:
             self._return_to_best()
         self.learning_factor *= decision.learning_rate
         self.recipe.firmness *= decision.firmness
+        self._forget_recordings()
         if decision.action == "stop":
             self.ended = decision.reason
         self.notes.append(f"{decision.finding}: {decision.reason}")
@@ -419,6 +448,7 @@ class Engine:
 
     def _pulse(self) -> bool:
         """A line of the log, and the watcher's look at it; whether it asked for something to be done."""
+        self._settle()
         means = self.tally.means()
         if self.run is not None:
             readings = {"balance": self._balance(), **self.recipe.readings(), **means}
@@ -467,6 +497,7 @@ class Engine:
 
     def save(self, *, best: bool = False) -> None:
         """Everything that resume needs, into the run folder."""
+        self._settle()
         if self.run is not None:
             self.run.save(self.seen, self.tensors(), self.state(), best=best)
 

@@ -60,3 +60,12 @@ def test_each_side_halves_rounding_up_until_the_grid_is_about_four() -> None:
 
 def test_matrices_are_left_out_of_checkpoints() -> None:
     assert not Resample((28, 28), (14, 14)).state_dict()
+
+
+@pytest.mark.parametrize(("source", "target"), [((9, 12), (5, 6)), ((5, 6), (9, 12)), ((160, 130), (80, 65))])
+def test_it_does_not_matter_how_pictures_lie_in_memory(source: tuple[int, int], target: tuple[int, int]) -> None:
+    resample = Resample(source, target).double()
+    pictures = torch.randn(2, 3, *source, dtype=torch.float64)
+    beside = resample(pictures.contiguous(memory_format=torch.channels_last))
+    assert beside.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(beside, resample(pictures), rtol=1e-12, atol=1e-12)

@@ -75,7 +75,8 @@ class DifferentiableAugmentation(Augmentation):
         """Pictures [n, C, H, W] changed at random; gradients of any order flow back to `samples`."""
         assert samples.dim() == 4
         draws = uniform(len(samples), len(OPERATIONS) + AMOUNTS, device=samples.device)
-        if not self.strength:  # after the draws, so that a strength leaving 0 shifts no later random number
+        # After the draws, so that a strength leaving 0 shifts no later random number. A GPU is not waited for.
+        if samples.device.type == "cpu" and not self.strength:
             return samples
         chances, amounts = draws.tensor_split([len(OPERATIONS)], dim=1)
         chosen = dict(zip(OPERATIONS, (chances < self.strength.clamp(max=CEILING)).unbind(1), strict=True))

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gannet.homogeneous import PiecewiseLinear, biased
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import LEAKY_GAIN, Activation, activate, convolution, linear, rounded
+from gannet.networks.layers import LEAKY_GAIN, Activation, activate, convolution, laid_out, linear, rounded
 from gannet.networks.resample import Resample, Size, halvings
 from gannet.spec import Spec
 
@@ -128,7 +128,7 @@ class ConvnetGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         weights = self.weigh(self.input(latent, condition))
-        return self.picture(self.levels(self.base * weights[:, :, None, None]))
+        return self.picture(self.levels(laid_out(self.base * weights[:, :, None, None])))
 
 
 class ToPicture(nn.Module):
@@ -167,7 +167,7 @@ class ConvnetDiscriminator(PiecewiseLinear):
         self.head = ProjectionHead(widths[-1], spec.condition)
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
-        features = self.levels(self.picture(samples))
+        features = self.levels(self.picture(laid_out(samples)))
         return self.head((features * self.read).sum((2, 3)), condition)
 
 

@@ -51,12 +51,27 @@ class Resample(nn.Module):
         self.register_buffer("columns", (torch.kron(rows, columns) if self.joint else columns).T, persistent=False)
 
     def forward(self, pictures: Tensor) -> Tensor:
+        if channels_last(pictures):
+            return self._beside(pictures.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
         if self.joint:
             return (pictures.flatten(2) @ self.columns).unflatten(2, self.target)
         return self.rows @ (pictures @ self.columns)
 
+    def _beside(self, pictures: Tensor) -> Tensor:
+        """[n, *source, channels] -> [n, *target, channels]: products that leave a pixel's channels side by side."""
+        n, height, width, channels = pictures.shape
+        if self.joint:
+            return (self.columns.T @ pictures.reshape(n, height * width, channels)).unflatten(1, self.target)
+        lines = self.rows @ pictures.reshape(n, height, width * channels)
+        return (self.columns.T @ lines.reshape(-1, width, channels)).unflatten(0, (n, self.target[0]))
+
     def extra_repr(self) -> str:
         return f"{self.source[0]}x{self.source[1]} -> {self.target[0]}x{self.target[1]}"
+
+
+def channels_last(pictures: Tensor) -> bool:
+    """Whether pictures [n, channels, h, w] lie in memory with the channels of a pixel side by side."""
+    return not pictures.is_contiguous() and pictures.is_contiguous(memory_format=torch.channels_last)
 
 
 def halvings(size: Size, *, base: int = 5) -> list[Size]:

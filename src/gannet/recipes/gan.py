@@ -23,6 +23,8 @@ from gannet.spec import Spec
 class GAN(Recipe):
     """The original game: a discriminator that gives a probability, against a generator that wants it wrong."""
 
+    replayable: ClassVar[bool] = True
+
     batch_size: int = 128
     """Real samples a step shows to the discriminator."""
     latent: int = 100

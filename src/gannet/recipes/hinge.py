@@ -23,6 +23,8 @@ from gannet.spec import Spec
 class Hinge(Recipe):
     """The discriminator asks for a margin of 1 on either side; the generator raises the fakes' logits."""
 
+    replayable: ClassVar[bool] = True
+
     batch_size: int = 64
     """Real samples a step shows to the discriminator."""
     latent: int = 128

@@ -23,6 +23,8 @@ from gannet.spec import Spec
 class LSGAN(Recipe):
     """Both players minimise squared distances of logits to targets."""
 
+    replayable: ClassVar[bool] = True
+
     batch_size: int = 64
     """Real samples a step shows to the discriminator."""
     latent: int = 100

@@ -30,6 +30,8 @@ LEAST_GAMMA = 0.1
 class R3GAN(Recipe):
     """The default game: stable, covers every mode, needs no tuning."""
 
+    replayable: ClassVar[bool] = True
+
     batch_size: int = 64
     """Real samples a step shows to the discriminator (256 suit points)."""
     latent: int = 64

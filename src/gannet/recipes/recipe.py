@@ -87,6 +87,10 @@ class Recipe(ABC):
     answers: ClassVar[bool] = False
     """Whether flat samples can be asked for by any of their blocks: `wished` and `filled`."""
 
+    replayable: ClassVar[bool] = False
+    """Whether the loss methods compute with tensors alone: they wait for no value, and no Python number in them changes
+    but by a remedy. A GPU may then replay what it did at the first steps (`recorded.py`)."""
+
     batch_size: int = 64
     """Real samples a step shows to the discriminator."""
     latent: int = 64

@@ -27,6 +27,8 @@ class WGAN(Recipe):
 
     players: ClassVar[dict[str, tuple[str, ...]]] = {"critic": ("judge",), "generator": ("generator",)}
 
+    replayable: ClassVar[bool] = True
+
     batch_size: int = 64
     """Real samples a critic's move sees."""
     latent: int = 100

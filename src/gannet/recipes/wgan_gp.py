@@ -26,6 +26,8 @@ class WGANGP(Recipe):
 
     players: ClassVar[dict[str, tuple[str, ...]]] = {"critic": ("judge",), "generator": ("generator",)}
 
+    replayable: ClassVar[bool] = True
+
     batch_size: int = 64
     """Real samples a critic's move sees."""
     latent: int = 128

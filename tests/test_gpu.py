@@ -1,0 +1,143 @@
+"""On a GPU: replayed moves are the moves, verdicts wait and still hold, memory that runs out halves the portion."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor
+
+from gannet.domains.domain import ArrayDataset
+from gannet.engine import Engine
+from gannet.portion import normal
+from gannet.recipes import recipe_named
+from gannet.recipes.r3gan import R3GAN
+from gannet.recorded import WARM_UP, Recorder
+from gannet.spec import Condition, Field, Spec
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
+PICTURES = Spec("images", (3, 16, 16), Condition((Field("kind", ("a", "b")),)))
+
+
+def game(recipe: str = "r3gan", *, recorded: bool = True, precision: str = "fp32", **knobs) -> Engine:
+    torch.manual_seed(0)
+    samples, condition = torch.rand(200, *PICTURES.shape) * 2 - 1, torch.eye(2).repeat(100, 1)
+    played = recipe_named(recipe)(**{"batch_size": 16, **knobs})
+    networks = played.build(PICTURES, size=0.5, count=200, holdout=0)
+    engine = Engine(played, networks, ArrayDataset(samples, condition), total=10**6, device="cuda", precision=precision)
+    if not recorded:
+        engine.batches.recorder = None
+    return engine
+
+
+def weights(engine: Engine) -> Tensor:
+    return torch.cat([part.flatten().float() for part in engine.networks.state_dict().values()])
+
+
+def test_noise_under_a_replay_is_the_noise_that_would_have_come() -> None:
+    def noisy(real: Tensor, _: Tensor | None) -> Tensor:
+        return normal(4, 5, device=real.device) + real.sum()
+
+    recorder, real = Recorder(), torch.zeros(4, 3, device="cuda")
+    for step in range(WARM_UP + 4):
+        torch.cuda.manual_seed_all(step)
+        drawn = recorder.play("noise", noisy, real + step, None).clone()
+        torch.cuda.manual_seed_all(step)
+        assert torch.equal(drawn, torch.randn(4, 5, device="cuda") + 12 * step), step
+    assert len(recorder._recordings) == 1
+
+
+@pytest.mark.parametrize("recipe", ["r3gan", "wgan_gp", "gan", "lsgan", "hinge", "wgan"])
+def test_a_replayed_game_is_the_game_played_anew_every_time(recipe: str) -> None:
+    replayed, anew = game(recipe), game(recipe, recorded=False)
+    start = weights(anew)
+    for _ in range(8):
+        replayed.step()
+        anew.step()
+    assert replayed.batches.recorder is not None and replayed.batches.recorder._recordings
+    moved = (weights(anew) - start).norm()
+    assert moved > 0
+    # Kernels that add up in another order every time leave a little between any two runs.
+    assert (weights(replayed) - weights(anew)).norm() < 0.02 * moved
+
+
+def test_a_setting_that_changes_is_not_replayed_away() -> None:
+    engine = game("wgan_gp")
+    for _ in range(6):
+        engine.step()
+    assert engine.batches.recorder is not None and engine.batches.recorder._recordings
+    engine.recipe.firmness *= 2
+    engine._forget_recordings()
+    assert not engine.batches.recorder._recordings
+    engine.step()
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_move_that_is_not_finite_changes_nothing_and_is_told_later(recorded: bool) -> None:
+    engine = game(recorded=recorded)
+    for _ in range(8):
+        engine.step()
+    engine._settle()
+    before = copy.deepcopy({**engine.networks.state_dict(), **{f"m {k}": v for k, v in moments(engine).items()}})
+    sound, engine.train.samples[:] = engine.train.samples.clone(), torch.nan
+    engine.step()
+    engine._settle()
+    assert engine.skipped == engine.bad_in_a_row == 2
+    after = {**engine.networks.state_dict(), **{f"m {k}": v for k, v in moments(engine).items()}}
+    for name, value in after.items():
+        assert torch.equal(value, before[name]), name
+    engine.train.samples[:] = sound
+    engine.step()
+    engine._settle()
+    assert engine.skipped == 2 and engine.bad_in_a_row == 0
+
+
+def moments(engine: Engine) -> dict[str, Tensor]:
+    return engine.tensors()["optimisers"]
+
+
+def test_a_step_waits_for_nothing() -> None:
+    engine = game(gamma=0.1)
+    for _ in range(6):
+        engine.step()
+    engine._settle()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(4):
+            engine.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+def test_memory_that_runs_out_halves_the_portion_and_the_game_goes_on() -> None:
+    spec = Spec("images", (3, 64, 64))
+    torch.manual_seed(0)
+    recipe = R3GAN(batch_size=256, augment="none")
+    networks = recipe.build(spec, size=2.0, count=300, holdout=0)
+    engine = Engine(recipe, networks, ArrayDataset(torch.rand(300, *spec.shape) * 2 - 1), total=10**6, device="cuda")
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 4 * 2**30) / total)
+    try:
+        for _ in range(3):
+            engine.step()
+        engine._settle()
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert engine.batches.micro_batch < 256 and engine.skipped == 0
+    assert any("memory ran out" in note for note in engine.notes)
+
+
+def test_bf16_gradients_point_where_fp32_ones_do() -> None:
+    gradients = []
+    for precision in ("fp32", "bf16"):
+        engine = game(recorded=False, precision=precision, augment="none")
+        for parameter in engine.weights["discriminator"].parameters:
+            torch.nn.init.normal_(parameter, 0, 0.1)
+        torch.cuda.manual_seed_all(0)
+        engine._move(engine.recipe.turns[0], engine.orders[0].indices(0, 16))
+        gradients.append(engine.weights["discriminator"].vector.grad.clone())
+    assert torch.cosine_similarity(*gradients, dim=0) > 0.97
