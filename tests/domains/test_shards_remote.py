@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from gannet import api
 from gannet.domains.domain import Opened
 from gannet.domains.images import Images
 from gannet.domains.picture_source import parse_bytes
+from gannet.domains.picture_stream import StreamDataset
 from gannet.domains.shard_places import Shelf, shards_of
 from gannet.domains.shard_writing import pack
 from gannet.errors import GannetError
@@ -53,6 +57,19 @@ def all_of(data: Opened) -> torch.Tensor:
     return data.train.read(np.arange(len(data.train)))[0]
 
 
+def shelf_of(data: Opened) -> Shelf:
+    assert isinstance(data.train, StreamDataset)
+    return data.train.shards.shelf
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for what another thread does."""
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
 @pytest.mark.parametrize("location", ["memory://bucket", "memory://bucket/", "file://{shards}"])
 def test_shards_at_a_url_hold_what_they_hold_here(shards: Path, memory: Any, tmp_path: Path, location: str) -> None:
     here, there = opened(shards, tmp_path), opened(location.format(shards=shards), tmp_path)
@@ -85,8 +102,45 @@ def test_copies_stay_within_the_limit_and_the_longest_unused_go_first(
     for number in (0, 1, 0, 2, 3, 4, 0):
         expected = (shards / f"pictures-{number:06d}.tar").read_bytes()
         assert shelf.read(number, 100, 900) == expected[100:1000]
+        shelf.fetch(number)
+        assert shelf.read(number, 100, 900) == expected[100:1000]
         kept = list((tmp_path / "cache" / "shards").iterdir())
         assert sum(path.stat().st_size for path in kept) <= limit and all(path.suffix == ".tar" for path in kept)
+
+
+def test_a_glance_at_a_shard_is_a_piece_and_more_of_it_a_copy_that_nobody_waits_for(
+    shards: Path, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gannet.domains.shard_places.COPIED_FROM", 0.5)
+    shelf, copies = Shelf(shards_of("memory://bucket"), tmp_path / "cache", 10**9), tmp_path / "cache" / "shards"
+    expected = (shards / "pictures-000001.tar").read_bytes()
+    assert len(expected) > 4096 and shelf.read(1, 512, 700) == expected[512:1212]
+    assert not copies.exists() and shelf._copier is None
+    assert shelf.read(1, 0, len(expected)) == expected  # a piece still: the copy has just begun
+    until(lambda: len(list(copies.glob("*.tar"))) == 1)
+    memory.rm_file("/bucket/pictures-000001.tar")
+    until(lambda: shelf._copies[1].done())
+    assert shelf.read(1, 512, 700) == expected[512:1212]
+    again = Shelf(shelf.shards, tmp_path / "cache", 10**9)
+    assert again.read(1, 512, 700) == expected[512:1212]
+
+
+def test_a_copy_that_another_process_let_go_is_read_where_it_lies(shards: Path, memory: Any, tmp_path: Path) -> None:
+    shelf = Shelf(shards_of("memory://bucket"), tmp_path / "cache", 10**9)
+    shelf.fetch(0)
+    for path in (tmp_path / "cache" / "shards").glob("*.tar"):
+        path.unlink()
+    assert shelf.read(0, 0, 600) == (shards / "pictures-000000.tar").read_bytes()[:600]
+
+
+def test_half_made_copies_that_were_left_behind_are_removed(shards: Path, memory: Any, tmp_path: Path) -> None:
+    copies = tmp_path / "cache" / "shards"
+    copies.mkdir(parents=True)
+    for name, age in (("old.1.part", 2 * 24 * 3600), ("new.1.part", 60)):
+        (copies / name).write_bytes(b"half")
+        os.utime(copies / name, (time.time() - age,) * 2)
+    Shelf(shards_of("memory://bucket"), tmp_path / "cache", 10**9).fetch(0)
+    assert [path.name for path in copies.glob("*.part")] == ["new.1.part"]
 
 
 def test_a_shard_larger_than_the_limit_is_read_piece_by_piece(shards: Path, memory: Any, tmp_path: Path) -> None:
@@ -110,7 +164,7 @@ def test_what_arrives_changed_is_refused_and_not_kept(shards: Path, memory: Any,
     data[700] ^= 1
     memory.pipe_file(name, bytes(data))
     with pytest.raises(GannetError, match="what arrived is not what its index says"):
-        all_of(opened("memory://bucket", tmp_path))
+        shelf_of(opened("memory://bucket", tmp_path)).fetch(1)
     for path in (tmp_path / "cache" / "shards").glob("*.tar"):
         assert path.read_bytes() in [each.read_bytes() for each in shards.glob("*.tar")]
 

@@ -11,10 +11,13 @@ import os
 import re
 import tempfile
 import threading
+import time
 from collections import OrderedDict
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from gannet.errors import GannetError, missing_extra
@@ -23,6 +26,10 @@ SUFFIX = ".tar"
 MOST_SHARDS = 100_000
 OPEN_FILES = 32
 CHUNK = 1 << 20
+COPIED_FROM = 0.02
+"""Share of a remote shard that is read piece by piece before it is copied whole: a glance at many shards copies none."""
+ABANDONED_AFTER = 24 * 3600
+"""Seconds after which a half-made copy is surely nobody's."""
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.:-]+://")
 
@@ -167,25 +174,30 @@ class _Opened:
 
 
 class Shelf:
-    """Shards to read from, in any thread. Remote ones are copied whole into `cache`, the longest unused ones let go.
+    """Shards to read from, in any thread. Remote ones are read piece by piece where they lie, until enough of one was
+    asked for: then a thread copies it whole into `cache`, where the longest unused copies are let go.
 
-    Copies take at most `limit` bytes; a shard larger than that is read piece by piece where it lies.
+    Copies take at most `limit` bytes; a shard larger than that is always read piece by piece.
     """
 
     def __init__(self, shards: list[Shard], cache: Path, limit: int, digests: list[str] | None = None) -> None:
         """`digests`: SHA-256 of each shard, asked of its copy."""
         self.shards, self.cache, self.limit, self.digests = shards, cache / "shards", limit, digests
         self._open: OrderedDict[int, _Opened] = OrderedDict()
-        self._lock, self._fetching = threading.Lock(), threading.Lock()
+        self._asked: dict[int, int] = {}
+        self._copies: dict[int, Future[Path]] = {}
+        self._waiting: SimpleQueue[int] = SimpleQueue()
+        self._copier: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def read(self, shard: int, offset: int, size: int) -> bytes:
         """Bytes of a shard; fewer only at its end. Raises GannetError when it cannot be read."""
         place = self.shards[shard]
         try:
-            if place.remote and place.size > self.limit:
-                system, path = _system(place.location)
-                return bytes(system.cat_file(path, start=offset, end=min(offset + size, place.size)))
-            file, data = self._opened(shard), b""
+            file = self._opened(shard, size)
+            if file is None:
+                return _piece(place, offset, size)
+            data = b""
             while len(data) < size:
                 part = os.pread(file.number, size - len(data), offset + len(data))
                 if not part:
@@ -197,37 +209,101 @@ class Shelf:
                 f"{place.location}: cannot be read ({error}): put it back, or check your access to it"
             ) from error
 
-    def _opened(self, shard: int) -> _Opened:
+    def fetch(self, shard: int) -> None:
+        """Wait for the copy of a remote shard that will be read from end to end, unless it is too large for one."""
+        place = self.shards[shard]
+        if place.remote and place.size <= self.limit:
+            with self._lock:
+                copy = self._begun(shard)
+            copy.result()
+
+    def _opened(self, shard: int, size: int) -> _Opened | None:
+        """A shard, or its copy, open to be read; None where it is to be read piece by piece."""
         with self._lock:
             file = self._open.get(shard)
             if file is not None:
                 self._open.move_to_end(shard)
                 return file
-        place = self.shards[shard]
-        if place.remote:
-            with self._fetching:
-                file = _Opened(self._copy(place, None if self.digests is None else self.digests[shard]))
+            copy = self._copy_for(shard, size) if self.shards[shard].remote else None
+        if copy is not None:
+            if not copy.done():
+                return None
+            path = copy.result()
+        elif self.shards[shard].remote:
+            return None
         else:
-            file = _Opened(Path(place.location))
+            path = Path(self.shards[shard].location)
+        try:
+            file = _Opened(path)
+        except FileNotFoundError:
+            if copy is None:
+                raise
+            self._forget(path)  # another process made room
+            return None
         with self._lock:
             self._open[shard] = file
             while len(self._open) > OPEN_FILES:
                 self._open.popitem(last=False)
         return file
 
+    def _copy_for(self, shard: int, size: int) -> Future[Path] | None:
+        """The copy, made or on its way, of a remote shard of which so many bytes are asked for; None: not worth one."""
+        place = self.shards[shard]
+        if place.size > self.limit:
+            return None
+        self._asked[shard] = self._asked.get(shard, 0) + size
+        if shard in self._copies or self._asked[shard] > COPIED_FROM * place.size or self._is_whole(place):
+            return self._begun(shard)
+        return None
+
+    def _begun(self, shard: int) -> Future[Path]:
+        copy = self._copies.get(shard)
+        if copy is not None:
+            return copy
+        copy = self._copies[shard] = Future()
+        if self._is_whole(self.shards[shard]):
+            path = self._target(self.shards[shard])
+            with suppress(OSError):
+                os.utime(path)
+            copy.set_result(path)
+            return copy
+        self._waiting.put(shard)
+        if self._copier is None:
+            # A daemon: a program that ends does not wait for what it no longer needs.
+            self._copier = threading.Thread(target=self._copy_all, name="gannet-shards", daemon=True)
+            self._copier.start()
+        return copy
+
+    def _copy_all(self) -> None:
+        while True:
+            shard = self._waiting.get()
+            copy = self._copies[shard]
+            try:
+                copy.set_result(self._copy(self.shards[shard], None if self.digests is None else self.digests[shard]))
+            except GannetError as error:
+                copy.set_exception(error)
+            except Exception as error:
+                location = self.shards[shard].location
+                copy.set_exception(GannetError(f"{location}: cannot be copied ({error}): check your access to it"))
+
+    def _target(self, shard: Shard) -> Path:
+        key = hashlib.sha256(f"{shard.location} {shard.size} {shard.mark}".encode()).hexdigest()[:24]
+        return self.cache / f"{key}{SUFFIX}"
+
+    def _is_whole(self, shard: Shard) -> bool:
+        target = self._target(shard)
+        return target.is_file() and target.stat().st_size == shard.size
+
     def _copy(self, shard: Shard, digest: str | None) -> Path:
         """The local copy of a remote shard, made if it is not there; within the limit afterwards."""
-        key = hashlib.sha256(f"{shard.location} {shard.size} {shard.mark}".encode()).hexdigest()[:24]
-        target = self.cache / f"{key}{SUFFIX}"
-        if target.is_file() and target.stat().st_size == shard.size:
-            with suppress(OSError):
-                os.utime(target)
+        target = self._target(shard)
+        if self._is_whole(shard):
             return target
         self.cache.mkdir(parents=True, exist_ok=True)
         self._make_room(shard.size)
-        descriptor, temporary = tempfile.mkstemp(prefix=f"{key}.", suffix=".part", dir=self.cache)
+        descriptor, temporary = tempfile.mkstemp(prefix=f"{target.stem}.", suffix=".part", dir=self.cache)
         try:
-            got, seen = self._download(shard, descriptor)
+            got, seen = _download(shard, descriptor)
             if seen != shard.size or (digest is not None and got != digest):
                 raise GannetError(f"{shard.location}: what arrived is not what its index says: fetch or write it again")
             os.replace(temporary, target)
@@ -236,24 +312,47 @@ class Shelf:
                 os.unlink(temporary)
         return target
 
-    def _download(self, shard: Shard, descriptor: int) -> tuple[str, int]:
-        whole, seen = hashlib.sha256(), 0
-        system, path = _system(shard.location)
-        with os.fdopen(descriptor, "wb") as local, system.open(path, "rb") as far:
-            while chunk := far.read(CHUNK):
-                local.write(chunk)
-                whole.update(chunk)
-                seen += len(chunk)
-                if seen > shard.size:
-                    break
-        return whole.hexdigest(), seen
-
     def _make_room(self, size: int) -> None:
+        """Let copies go, the longest unused first, until so many bytes more are within the limit."""
+        for path in self.cache.glob("*.part"):
+            with suppress(OSError):
+                if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
+                    path.unlink()
         copies = [(path.stat(), path) for path in self.cache.glob(f"*{SUFFIX}")]
         used = sum(status.st_size for status, _ in copies)
         for status, path in sorted(copies, key=lambda copy: copy[0].st_mtime_ns):
             if used + size <= self.limit:
                 break
+            self._forget(path)
             with suppress(OSError):
                 path.unlink()
             used -= status.st_size
+
+    def _forget(self, path: Path) -> None:
+        """Close a copy, whose space is free only then, and ask anew whether one is worth it."""
+        with self._lock:
+            gone = [shard for shard in self._copies if self._target(self.shards[shard]) == path]
+            for shard in gone:
+                if self._copies[shard].done():
+                    del self._copies[shard]
+                self._open.pop(shard, None)
+                self._asked.pop(shard, None)
+
+
+def _piece(shard: Shard, offset: int, size: int) -> bytes:
+    system, path = _system(shard.location)
+    return bytes(system.cat_file(path, start=offset, end=min(offset + size, shard.size)))
+
+
+def _download(shard: Shard, descriptor: int) -> tuple[str, int]:
+    """Copy a remote shard into an open file, and say its SHA-256 and its bytes."""
+    whole, seen = hashlib.sha256(), 0
+    system, path = _system(shard.location)
+    with os.fdopen(descriptor, "wb") as local, system.open(path, "rb") as far:
+        while chunk := far.read(CHUNK):
+            local.write(chunk)
+            whole.update(chunk)
+            seen += len(chunk)
+            if seen > shard.size:
+                break
+    return whole.hexdigest(), seen

@@ -194,6 +194,7 @@ class PictureShards(PictureSource):
         def read(offset: int, size: int) -> bytes:
             return self.shelf.read(number, offset, size)
 
+        self.shelf.fetch(number)
         part = Part.of(read, shard.size, shard.location, self.max_pixels)
         _keep(kept, json.dumps(part.to_json()))
         return part
