@@ -82,6 +82,7 @@ def test_a_move_that_is_not_finite_changes_nothing_and_is_told_later(recorded: b
     engine._settle()
     before = copy.deepcopy({**engine.networks.state_dict(), **{f"m {k}": v for k, v in moments(engine).items()}})
     sound, engine.train.samples[:] = engine.train.samples.clone(), torch.nan
+    engine.ahead.close()
     engine.step()
     engine._settle()
     assert engine.skipped == engine.bad_in_a_row == 2
@@ -89,6 +90,7 @@ def test_a_move_that_is_not_finite_changes_nothing_and_is_told_later(recorded: b
     for name, value in after.items():
         assert torch.equal(value, before[name]), name
     engine.train.samples[:] = sound
+    engine.ahead.close()
     engine.step()
     engine._settle()
     assert engine.skipped == 2 and engine.bad_in_a_row == 0
