@@ -33,8 +33,10 @@ from gannet.spec import Spec
 
 STREAM_FORMAT = 1
 COLUMNS = "columns.npz"
-THREADS = min(16, os.cpu_count() or 1)
-"""Pictures decoded at a time; decoding lets go of Python's lock."""
+AT_A_TIME = 16
+"""Pictures waited for at a time from a far place, and the most that are decoded at a time."""
+THREADS = min(AT_A_TIME, os.cpu_count() or 1)
+"""Threads where nothing is waited for; decoding lets go of Python's lock."""
 TRIED = 8
 """Pictures in a row that may be broken before reading gives up."""
 OPEN_TURNS = 4
@@ -53,6 +55,7 @@ class StreamDataset(Dataset):
         """`wide`: channels the pictures are decoded to, of which the spec's are kept."""
         self.shards, self.places, self.values, self.spec = shards, places, values, spec
         self.wide, self.options, self.runs = wide, options, _runs(shards, places, options)
+        self.far = any(shard.remote for shard in shards.shards)
         # A picture either decodes or is named with the reason; `catch_warnings` would not do in threads.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         self._broken: dict[int, str] = {}
@@ -66,8 +69,11 @@ class StreamDataset(Dataset):
         indices = np.asarray(indices)
         with self._lock:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="gannet-decode")
-        decoded = list(self._pool.map(self._picture, indices.tolist()))
+                threads = AT_A_TIME if self.far else THREADS
+                self._pool = ThreadPoolExecutor(threads, thread_name_prefix="gannet-decode")
+        # From a disk a thread takes several: handing over each by itself would cost as much as decoding it.
+        parts = np.array_split(indices, max(1, len(indices) if self.far else min(len(indices), 4 * THREADS)))
+        decoded = [each for part in self._pool.map(self._pictures, parts) for each in part]
         channels, height, width = self.spec.shape
         pixels = (
             np.stack([each for _, each in decoded]) if decoded else np.empty((0, height, width, channels), np.uint8)
@@ -79,6 +85,9 @@ class StreamDataset(Dataset):
 
     def conditions(self, indices: np.ndarray) -> Tensor | None:
         return None if self.spec.condition is None else vectors(self.values[np.asarray(indices)], self.spec.condition)
+
+    def _pictures(self, positions: np.ndarray) -> list[tuple[int, np.ndarray]]:
+        return [self._picture(position) for position in positions.tolist()]
 
     def _picture(self, position: int) -> tuple[int, np.ndarray]:
         """The picture at a position, or the next that can be decoded, with its position."""

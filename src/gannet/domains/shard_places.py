@@ -27,7 +27,7 @@ MOST_SHARDS = 100_000
 OPEN_FILES = 32
 CHUNK = 1 << 20
 COPIED_FROM = 0.02
-"""Share of a remote shard that is read piece by piece before it is copied whole: a glance at many shards copies none."""
+"""Share of a remote shard that is read piece by piece before it is copied whole: a glance at many copies none."""
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which a half-made copy is surely nobody's."""
 BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
