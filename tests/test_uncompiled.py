@@ -1,9 +1,14 @@
-"""Training from the command line imports no compiler, and takes the same course as with it."""
+"""Training from the command line imports no compiler and takes the same course; its threads wait politely."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
+
+from gannet.cli import SPINS, main
 
 GAME = """
 import sys
@@ -41,3 +46,24 @@ def played(how: str) -> tuple[str, str]:
 def test_optimisers_and_counters_give_the_same_numbers_and_import_no_compiler() -> None:
     with_it, without = played("plain"), played("spared")
     assert without[0] == "False" and with_it[1] == without[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({}, {"GOMP_SPINCOUNT": SPINS}),
+        ({"GOMP_SPINCOUNT": "7"}, {"GOMP_SPINCOUNT": "7"}),
+        ({"OMP_WAIT_POLICY": "active"}, {"OMP_WAIT_POLICY": "active"}),
+    ],
+)
+def test_threads_let_the_processor_go_unless_the_user_says_how_they_wait(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], kept: dict[str, str]
+) -> None:
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that whatever is set below is undone
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert {name: os.environ[name] for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ} == kept

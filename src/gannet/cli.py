@@ -7,6 +7,7 @@ Exit codes: 0 done, 2 the user's mistake, 130 interrupted (and saved), 70 our mi
 from __future__ import annotations
 
 import ast
+import os
 import shlex
 import shutil
 import sys
@@ -45,6 +46,8 @@ Settings follow the source as key=value: gannet train photos/ batch_size=32
 gannet VERB --help explains a verb.
 """
 
+SPINS = "10000"
+"""Turns that a thread of PyTorch waits for another before it lets the processor go: some ten microseconds' worth."""
 
 app = typer.Typer(
     cls=Verbs,
@@ -540,4 +543,8 @@ def cite(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    if "OMP_WAIT_POLICY" not in os.environ:
+        # Read when PyTorch is loaded. By default threads wait for each other at full speed, for so long that beside
+        # another busy program everything takes three times as long.
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
     sys.exit(ended(app, arguments))
