@@ -456,9 +456,10 @@ def shards(
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the shards go; unfinished ones there go on.")],
     settings: Pairs = None,
     size: Annotated[str, typer.Option(metavar="256MB", help="Bytes of a shard, about.")] = "256MB",
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="In an order of its own, not by folder.")] = False,
 ) -> None:
     """Write the pictures of SOURCE as shards: tar files with an index, to train on from slow or far disks."""
-    pairs = _settings(settings, ["out", "size"])
+    pairs = _settings(settings, ["out", "size", "shuffle"])
     from gannet import api
     from gannet.domains.images import Images
     from gannet.domains.shard_writing import pack
@@ -470,6 +471,7 @@ def shards(
         size=size,
         cache=api.cache_folder(),
         report=print,
+        shuffle=shuffle,
     )
     print(f"next: gannet train {shlex.quote(out)}")
 

@@ -191,3 +191,42 @@ def test_the_command_line_writes_them_and_says_how_to_go_on(
     ):
         code, said = run("shards", *line)
         assert code == 2 and wrong in said and said.count("\n") == 1
+
+
+def test_shuffled_shards_hold_every_picture_with_its_class_and_go_on_after_an_interruption(tmp_path: Path) -> None:
+    source, given = photos(tmp_path / "photos"), Images.Options()
+
+    def write_shuffled(out: Path, stop_after: int) -> None:
+        said: list[str] = []
+
+        def report(line: str) -> None:
+            said.append(line)
+            if len(said) == stop_after:
+                raise Interrupted
+
+        pack(str(source), out, given, size="8kB", cache=tmp_path / "cache", report=report, shuffle=True)
+
+    write_shuffled(tmp_path / "straight", 0)
+    with pytest.raises(Interrupted):
+        write_shuffled(tmp_path / "halting", 2)
+    write_shuffled(tmp_path / "halting", 0)
+    assert contents(tmp_path / "straight") == contents(tmp_path / "halting")
+    parts = [json.loads(path.read_text()) for path in sorted((tmp_path / "straight").glob("pictures-*.json"))]
+    origins = [origin for part in parts for origin in part["origins"]]
+    names = sorted(str(path.relative_to(source)) for path in source.rglob("*.png"))
+    assert origins != names and sorted(origins) == names
+    assert len(set(parts[0]["labels"]["label"])) == 2
+    folder, shards = opened(source, tmp_path).train, opened(tmp_path / "straight", tmp_path).train
+    places = np.array([names.index(origin) for origin in origins])
+    for one, other in zip(folder.read(places), shards.read(np.arange(40)), strict=True):
+        assert one is not None and other is not None and torch.equal(one, other)
+    with pytest.raises(GannetError, match="--shuffle is for a folder or zip"):
+        pack(
+            str(tmp_path / "straight"),
+            tmp_path / "again",
+            given,
+            size="8kB",
+            cache=tmp_path / "cache",
+            report=lambda line: None,
+            shuffle=True,
+        )

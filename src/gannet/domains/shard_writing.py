@@ -34,11 +34,19 @@ PART = ".part"
 
 
 def pack(
-    source: Any, out: Path, options: ImageOptions, *, size: str, cache: Path, report: Callable[[str], None]
+    source: Any,
+    out: Path,
+    options: ImageOptions,
+    *,
+    size: str,
+    cache: Path,
+    report: Callable[[str], None],
+    shuffle: bool = False,
 ) -> Path:
     """Write the pictures of a source (as `gannet train` takes it) into `out`, in shards of about `size` ("256MB").
 
-    Returns the index. Raises GannetError when the source holds no pictures, and as `write_shards`.
+    `shuffle` writes those of a folder or zip in an order that is always the same and tells nothing. Returns the index.
+    Raises GannetError when the source holds no pictures, and as `write_shards`.
     """
     if not Images.claims(source):
         raise GannetError(f"{source}: no pictures: shards are written from a folder, zip or file of pictures")
@@ -46,11 +54,17 @@ def pack(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's, of oddities: a file either decodes or is named with the reason
         pictures = source_of(source, options, cache)
-        return write_shards(pictures, out, options, size=parse_bytes(size, "--size"), report=report)
+        return write_shards(pictures, out, options, size=parse_bytes(size, "--size"), report=report, shuffle=shuffle)
 
 
 def write_shards(
-    pictures: PictureSource, out: Path, options: ImageOptions, *, size: int, report: Callable[[str], None]
+    pictures: PictureSource,
+    out: Path,
+    options: ImageOptions,
+    *,
+    size: int,
+    report: Callable[[str], None],
+    shuffle: bool = False,
 ) -> Path:
     """Write the pictures into `out`, in shards of about `size` bytes; returns the index.
 
@@ -58,7 +72,10 @@ def write_shards(
     when `out` holds something else, or the disk is full.
     """
     asked = {name: value for name, value in asdict(options).items() if name not in ("stream", "cache", "mixed")}
-    key = hashlib.sha256(json.dumps([INDEX_FORMAT, asked, size, pictures.key()]).encode()).hexdigest()
+    if shuffle and not isinstance(pictures, PictureFiles):
+        raise GannetError(f"{pictures.name}: --shuffle is for a folder or zip of pictures: leave it out")
+    told = [INDEX_FORMAT, asked, size, pictures.key(), *(["shuffled"] if shuffle else [])]
+    key = hashlib.sha256(json.dumps(told).encode()).hexdigest()
     try:
         if _done(out, key):
             report(f"{out} holds these shards already")
@@ -66,7 +83,9 @@ def write_shards(
         parts = _begun(out, key)
         if parts:
             report(f"goes on after {len(parts):,} shards that are whole")
-        return _write(pictures, out, options, size, key, parts, report)
+        survey = pictures.survey(options)
+        check_count(len(survey), pictures.name)
+        return _write(pictures, _shuffled(survey) if shuffle else survey, out, options, size, key, parts, report)
     except OSError as error:
         raise GannetError(
             f"{out}: the shards cannot be written ({error.strerror or error}): free some space; the same command then "
@@ -120,8 +139,22 @@ def _begun(out: Path, key: str) -> list[tuple[Part, dict[str, Any]]]:
     return parts
 
 
+def _shuffled(survey: Survey) -> Survey:
+    """The same pictures in an order that NumPy promises never to change."""
+    assert survey.names is not None
+    order = np.random.RandomState(0).permutation(len(survey))
+    return replace(
+        survey,
+        names=[survey.names[place] for place in order],
+        widths=survey.widths[order],
+        heights=survey.heights[order],
+        columns=[column.take(order) for column in survey.columns],
+    )
+
+
 def _write(
     pictures: PictureSource,
+    survey: Survey,
     out: Path,
     options: ImageOptions,
     size: int,
@@ -129,8 +162,6 @@ def _write(
     parts: list[tuple[Part, dict[str, Any]]],
     report: Callable[[str], None],
 ) -> Path:
-    survey = pictures.survey(options)
-    check_count(len(survey), pictures.name)
     height, width, _ = shared_size(survey, options)
     left_out, start = list(survey.skipped), parts[-1][0].stop or 0 if parts else 0
     shard: _Shard | None = None
