@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import copy
 import datetime
+import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,7 @@ from gannet.engine import Engine
 from gannet.memory import kept_by_the_process
 from gannet.order import Order, mixed_seed
 from gannet.recipes.r3gan import R3GAN
+from gannet.run import RunFolder
 from gannet.spec import Spec
 
 GAMMA, RATE = 0.5, 1e-3
@@ -136,7 +138,9 @@ def peak(device: str, play: Callable[[], object]) -> float:
     return torch.cuda.max_memory_allocated() / 2**30
 
 
-def compare(name: str, shape: tuple[int, int, int], size: float, batch: int, device: str, seconds: float) -> None:
+def compare(
+    name: str, shape: tuple[int, int, int], size: float, batch: int, device: str, seconds: float, alone: bool
+) -> None:
     torch.manual_seed(0)
     data = ArrayDataset(torch.rand(1_000, *shape) * 2 - 1)
     recipe = R3GAN(batch_size=batch, gamma=GAMMA, learning_rate=RATE, augment="none")
@@ -145,19 +149,20 @@ def compare(name: str, shape: tuple[int, int, int], size: float, batch: int, dev
     precision = "bf16" if device == "cuda" else "fp32"
     engine = Engine(recipe, networks, data, total=10**9, device=device, precision=precision)
     generator, discriminator = twin["generator"].to(device), twin["judge"].discriminator.to(device)
-    loop = plain(generator, discriminator, data, batch, recipe.latent, device)
+    loop = itertools.repeat(None) if alone else plain(generator, discriminator, data, batch, recipe.latent, device)
     ours, theirs = [], []
     for _ in range(6 if device == "cuda" else 2):
-        engine.step(), next(loop)
+        engine.step()
+    next(loop)
     memory = peak(device, engine.step), peak(device, lambda: next(loop))
-    steps = max(1, round(seconds / 12 / timed(device, lambda: next(loop), 1)))
+    steps = max(1, round(seconds / 12 / max(timed(device, lambda: next(loop), 1), timed(device, engine.step, 1))))
     for _ in range(5):
         with kept_by_the_process():  # as in `engine.play`
             engine.step()
             ours.append(timed(device, engine.step, steps))
         next(loop)
         theirs.append(timed(device, lambda: next(loop), steps))
-    ratio = statistics.median(his / mine for mine, his in zip(ours, theirs, strict=True))
+    ratio = float("nan") if alone else statistics.median(his / mine for mine, his in zip(ours, theirs, strict=True))
     mine = statistics.median(ours)
     top = ceiling(device, torch.bfloat16 if device == "cuda" else torch.float32)
     share = operations(discriminator, generator, shape, recipe.latent) * batch / mine / top
@@ -183,8 +188,10 @@ def quality(device: str) -> None:
         scores = []
         for seed in range(3):
             with tempfile.TemporaryDirectory() as folder:
-                out = gannet.train("digits", out=f"{folder}/run", samples=60_000, seed=seed, device=device)
-                scores.append(out.best_score)
+                gannet.train("digits", out=f"{folder}/run", samples=60_000, seed=seed, device=device)
+                best = RunFolder.open(f"{folder}/run").best()
+                assert best is not None
+                scores.append(best.read("cpu")[1]["best_score"])
         print(f"digits, 60,000 samples, {passes}: scores {', '.join(f'{score:.3f}' for score in scores)}", flush=True)
 
 
@@ -193,6 +200,7 @@ if __name__ == "__main__":
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--seconds", type=float, default=30.0, help="spent on each line")
     parser.add_argument("--only", nargs="*", help="names of lines")
+    parser.add_argument("--alone", action="store_true", help="without the plain step, which large networks are slow in")
     parser.add_argument("--quality", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -203,4 +211,4 @@ if __name__ == "__main__":
     else:
         for name, case in (GPU if arguments.device == "cuda" else CPU).items():
             if not arguments.only or name in arguments.only:
-                compare(name, *case, arguments.device, arguments.seconds)
+                compare(name, *case, arguments.device, arguments.seconds, arguments.alone)

@@ -13,11 +13,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from gannet.augment.pictures import DifferentiableAugmentation
-from gannet.homogeneous import is_piecewise_linear, value_and_slope
+from gannet.homogeneous import dense, is_piecewise_linear, value_and_slope
 from gannet.judge import Judge
 from gannet.losses import one_centred, zero_centred
+from gannet.memory import saved_bytes
 from gannet.networks import default_pair
-from gannet.networks.layers import Activation, Convolution
+from gannet.networks.layers import Activation, Convolution, Stage
 from gannet.spec import Condition, Field, Spec
 
 CONDITION = Condition((Field("kind", ("a", "b", "c")),))
@@ -189,3 +190,30 @@ def test_under_autocast_logits_and_slopes_stay_wide(dtype: torch.dtype) -> None:
     found = torch.autograd.grad(loss, list(network.parameters()))
     flat, exact = (torch.cat([part.flatten() for part in parts]) for parts in (found, expected))
     assert torch.cosine_similarity(flat, exact, dim=0) > 0.98
+
+
+@pytest.mark.parametrize("name", ["small pictures", "bottlenecks", "classes"])
+def test_what_is_computed_again_gives_the_same_bits_and_keeps_less(name: str) -> None:
+    network, samples, condition = discriminator_of(name)
+    weights = list(network.parameters())
+
+    def stages(wanted: bool) -> None:
+        for module in network.modules():
+            if isinstance(module, Stage):
+                module.recomputed = wanted
+
+    found, kept = [], []
+    for wanted in (False, True):
+        stages(wanted)
+        found.append(torch.autograd.grad(game(*value_and_slope(network, samples, condition)), weights))
+        found.append(torch.autograd.grad(network(samples, condition).square().sum(), weights))
+        kept.append(saved_bytes(lambda: network(samples, condition)))
+    for kept_way, again in ((found[0], found[2]), (found[1], found[3])):
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(again, kept_way, strict=True))
+    assert kept[1] < 0.8 * kept[0]
+
+
+def test_a_grouped_convolution_is_a_dense_one_with_zeros_between() -> None:
+    x, weight = torch.randn(2, 12, 5, 5, dtype=torch.float64), torch.randn(8, 3, 3, 3, dtype=torch.float64)
+    grouped = torch.conv2d(x, weight, None, padding=1, groups=4)
+    torch.testing.assert_close(torch.conv2d(x, dense(weight, 4), None, padding=1), grouped, rtol=1e-12, atol=1e-12)

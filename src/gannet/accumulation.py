@@ -7,14 +7,14 @@ it is divided, and memory that runs out only makes the portions smaller.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
 
-from gannet.memory import out_of_memory
+from gannet.memory import fitting, free_memory, out_of_memory, saved_bytes
 from gannet.order import draws, redraw
 from gannet.portion import Portion, portions
 from gannet.ranks import Ranks
@@ -82,6 +82,28 @@ class Accumulation:
             buffer.copy_(value.view_as(buffer))
         return names, losses, beside
 
+    def fit(self, losses: Mapping[FlatWeights, Loss], indices: Any) -> None:
+        """Make portions small enough that what backward passes keep leaves room in memory; none larger than now.
+
+        `losses` are those of the moves by whose weights they move; two of the samples `indices` tell what one takes.
+        """
+        before = [buffer.clone() for buffer in self.buffers]
+        most = max(self._bytes_a_sample(loss, owner, indices) for owner, loss in losses.items())
+        self.reset(before)
+        start, stop = self.ranks.part(len(indices))
+        if not self.undivided:
+            self.micro_batch = fitting(most, min(self.micro_batch, stop - start), free_memory(self.device))
+
+    def _bytes_a_sample(self, loss: Loss, owner: FlatWeights, indices: Any) -> int:
+        owner.learn(True)
+        kept = [saved_bytes(lambda count=count: self._terms(loss, *self.read(indices[:count]))) for count in (1, 2)]
+        owner.learn(False)
+        return kept[1] - kept[0]
+
+    def _terms(self, loss: Loss, real: Tensor, condition: Tensor | None) -> Terms:
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            return loss(real, condition)
+
     def portions(self, length: int) -> list[Portion]:
         """This process's part of a batch in portions of at most `micro_batch`."""
         if self.undivided:
@@ -107,8 +129,8 @@ class Accumulation:
                 self.reset(before)
                 redraw(start, self.device)
             real, condition = self.read(indices[portion.start : portion.stop])
-            with portion.held(), torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                terms = loss(real, condition)
+            with portion.held():
+                terms = self._terms(loss, real, condition)
             values = torch.stack(list(terms.values())) * portion.share
             values.sum().backward()
             names, losses = list(terms), values.detach() if losses is None else losses + values.detach()
@@ -122,8 +144,7 @@ class Accumulation:
         """What `gather` gives for a batch in one piece that no other process shares."""
 
         def compute(real: Tensor, condition: Tensor | None) -> tuple[list[str], Tensor, Tensor]:
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
-                terms = loss(real, condition)
+            terms = self._terms(loss, real, condition)
             losses = torch.stack(list(terms.values()))
             losses.sum().backward()
             return list(terms), losses.detach(), owner.collect()

@@ -126,8 +126,7 @@ class Engine:
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.skipped_lately = 0
         self.learning_factor, self.ended, self.asked, self.stopping = 1.0, "", False, False
-        self.unread: list[Verdict] = []
-        self.patience = PATIENCE if self.device.type == "cuda" else 1
+        self.unread, self.patience = list[Verdict](), PATIENCE if self.device.type == "cuda" else 1
         self.last_look: Look | None = None
         self.updates: dict[str, float] = {}
         self.kept: dict[str, dict[str, Tensor]] | None = None
@@ -160,6 +159,16 @@ class Engine:
         """
         with self.ahead, kept_by_the_process():
             return self._play(report, stop)
+
+    def fit(self) -> None:
+        """Before the first step of a run: batches in portions that fit into memory, where they do not fit whole."""
+        losses = {self.weights[turn.player]: getattr(self.recipe, turn.loss) for turn in self.recipe.turns}
+        self.moving = None
+        self.batches.fit(losses, self.orders[0].indices(self.seen, self.batch))
+        if self.batches.micro_batch < self.batch // self.ranks.count:
+            self.notes.append(
+                f"a batch of {self.batch} is more than memory holds: {self.batches.micro_batch} at a time"
+            )
 
     def _play(self, report: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> bool:
         started, first, reported, saved = time.monotonic(), self.seen, 0.0, time.monotonic()
@@ -297,14 +306,13 @@ class Engine:
 
     def _skip(self, turn: Turn, terms: dict[str, float], norm: float) -> None:
         """A move that is not finite changes nothing; many in a row end the run, naming every term."""
-        self.skipped += 1
-        self.bad_in_a_row += 1
+        self.skipped, self.bad_in_a_row = self.skipped + 1, self.bad_in_a_row + 1
         values = ", ".join(f"{name} {value:.4g}" for name, value in terms.items())
+        self.skipped_lately += 1
         told = f"{turn.player} at {self.seen:,} samples: {values}, gradient norm {norm:.4g}"
         self.notes.append(f"skipped a move that is not finite ({told})")
         if self.run is not None:
             self.run.log({"event": "skipped", "seen": self.seen, "player": turn.player, "terms": values})
-        self.skipped_lately += 1
         if self.bad_in_a_row >= PERSISTENT:
             if self._pulse():
                 self.bad_in_a_row = 0
@@ -530,6 +538,7 @@ class Engine:
             "firmness": self.recipe.firmness,
             "ended": self.ended,
             "beginnings": self.beginnings,
+            "micro_batch": self.batches.micro_batch,
             "overruled": self.overruled,
             "watcher": None if self.watcher is None else self.watcher.state(),
         }
@@ -557,6 +566,7 @@ class Engine:
         self.best_rank = state.get("best_rank", self.best_score)
         self.learning_factor, self.recipe.firmness = state["learning_factor"], state["firmness"]
         self.ended, self.beginnings = state["ended"], state["beginnings"]
+        self.batches.micro_batch = state.get("micro_batch") or self.batches.micro_batch
         self.tally.restore(state["tally"], self.device)
         if self.watcher is not None and state["watcher"] is not None:
             self.watcher.restore(state["watcher"])

@@ -13,7 +13,7 @@ result is the same. `value_and_slope(discriminator, samples, condition)` of a ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,8 +22,11 @@ from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import leaky_relu
+from torch.utils.checkpoint import checkpoint
 
 Pair = tuple[int, ...]
+FEW_GROUPS = 4
+"""Groups of a convolution up to which a GPU is faster without them."""
 
 
 class PiecewiseLinear(nn.Module):
@@ -106,15 +109,37 @@ def rectified(x: Tensor, slope: float, *, inplace: bool) -> Tensor:
 
 def convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
     """What `layer` makes of x [n, channels, h, w]."""
+    weight, groups = layer.weight, layer.groups
+    if 1 < groups <= FEW_GROUPS and x.device.type == "cuda":
+        weight, groups = dense(weight, groups), 1
+    geometry = (layer.stride, layer.padding, layer.dilation, groups)
     if _one is None:
-        return layer._conv_forward(x, layer.weight, layer.bias)
-    weight = layer.weight
+        return torch.conv2d(x, weight, layer.bias, *geometry)
     if torch.is_autocast_enabled(x.device.type):
         half = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(half), weight.to(half)
-    geometry = (layer.stride, layer.padding, layer.dilation, layer.groups)
     y: Tensor = _Convolved.apply(x, weight, geometry)
     return y if layer.bias is None else biased(y, layer.bias[:, None, None])
+
+
+def recomputed(play: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """What `play(x)` gives without keeping the way there: for derivatives it is gone once more (Chen et al. 2016).
+
+    Under `value_and_slope` all is kept: the slopes' own way is what takes memory there, and that is not shortened.
+    """
+    if _one is not None or not torch.is_grad_enabled():
+        return play(x)
+    given: Tensor = checkpoint(play, x, use_reentrant=False, preserve_rng_state=False)
+    return given
+
+
+def dense(weight: Tensor, groups: int) -> Tensor:
+    """The weight [outputs, inputs, h, w] of the convolution without groups that does the same: zeros between.
+
+    A GPU has a slow way with few groups and multiplies matrices of that size in no time, zeros and all.
+    """
+    apart = torch.eye(groups, device=weight.device, dtype=weight.dtype)[:, None, :, None, None, None]
+    return (apart * weight.unflatten(0, (groups, -1))[:, :, None]).flatten(0, 1).flatten(1, 2)
 
 
 class _Rectified(Function):

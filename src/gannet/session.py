@@ -114,6 +114,8 @@ class Session:
             with self.ranks.first_ahead():
                 engine = self._engine(self.networks, self.recipe, self.folder, total=self.total)
                 self._restore(engine)
+            if not self.resumed and self.recipe.micro_batch is None:
+                engine.fit()
             engine.join()
             finished = engine.play(report, lambda: interruption.requested is not None)
             if self.folder is not None:

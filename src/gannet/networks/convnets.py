@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from gannet.homogeneous import PiecewiseLinear, biased
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import LEAKY_GAIN, Activation, activate, convolution, laid_out, linear, rounded
+from gannet.networks.layers import LEAKY_GAIN, Activation, Stage, activate, convolution, laid_out, linear, rounded
 from gannet.networks.resample import Resample, Size, halvings
 from gannet.spec import Spec
 
@@ -95,10 +95,10 @@ class DenseBlock(nn.Module):
         return x + self.last(activate(self.first(activate(biased(x, self.bias)))))
 
 
-def level(plan: Plan, index: int) -> nn.Sequential:
+def level(plan: Plan, index: int) -> Stage:
     """The residual blocks of one level, size and width unchanged."""
     block = DenseBlock if plan.dense else Bottleneck
-    return nn.Sequential(*[block(plan.widths[index], sum(plan.blocks)) for _ in range(plan.blocks[index])])
+    return Stage(*[block(plan.widths[index], sum(plan.blocks)) for _ in range(plan.blocks[index])])
 
 
 def rewidth(source: int, target: int) -> nn.Module:

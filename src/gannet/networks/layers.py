@@ -11,7 +11,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from gannet.homogeneous import convolved, rectified
+from gannet.homogeneous import convolved, recomputed, rectified
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero, as in every GAN since DCGAN."""
@@ -33,6 +33,15 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return rectified(x, SLOPE, inplace=self.inplace)
+
+
+class Stage(nn.Sequential):
+    """Layers in a row; what lies between them can be computed again instead of being kept for backward passes."""
+
+    recomputed = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        return recomputed(super().forward, x) if self.recomputed else super().forward(x)
 
 
 class Convolution(nn.Conv2d):

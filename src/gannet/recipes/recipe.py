@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from gannet.errors import GannetError
 from gannet.judge import Judge
+from gannet.networks.layers import Stage
 from gannet.portion import normal
 from gannet.spec import Spec, Wish
 
@@ -97,6 +98,9 @@ class Recipe(ABC):
     """Width of the generator's noise."""
     micro_batch: int | None = None
     """Samples in memory at a time; gradients add up to those of the whole batch. None: the whole batch at once."""
+    checkpoint: bool = False
+    """Compute parts of large networks for pictures again in backward passes instead of keeping them: less memory where
+    there is no penalty on slopes, more time, the same result. `micro_batch` saves memory in every game at less cost."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Arithmetic of the networks; weights, penalties and losses stay fp32. Auto: bf16 on a GPU that has it."""
 
@@ -166,6 +170,9 @@ class Recipe(ABC):
     def bind(self, networks: nn.ModuleDict) -> None:
         """Take the built networks as the players' own."""
         self.networks = networks
+        for module in networks.modules():
+            if isinstance(module, Stage):
+                module.recomputed = self.checkpoint
 
     @property
     def judges(self) -> bool:
