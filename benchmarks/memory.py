@@ -68,7 +68,7 @@ def main() -> None:
         torch.cuda.set_per_process_memory_fraction(arguments.cap * 2**30 / total)
         for _ in range(6):
             engine.step()
-        engine._settle()
+        engine.settle()
         print(f"under a cap of {arguments.cap:g} GiB: {'; '.join(engine.notes)}; {engine.skipped} moves skipped")
 
 

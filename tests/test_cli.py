@@ -22,7 +22,12 @@ import gannet
 from gannet.cli import app, main, recipe_names
 from gannet.errors import GannetError, TrainingWarning
 
-VERBS = ("train", "resume", "sample", "fill", "evaluate", "compare", "card", "inspect", "shards", "list", "cite")
+VERBS = (
+    *("train", "resume", "sample", "fill", "evaluate", "compare", "card"),
+    *("inspect", "bench", "shards", "list", "cite"),
+)
+RARE = ("cite", "compare", "card", "bench", "shards")
+"""Verbs that the teaching help leaves to `gannet --help`."""
 COMMAND = [sys.executable, "-m", "gannet"]
 CHILD = {**os.environ, "PYTHONPATH": str(Path(gannet.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
 HEAVY = {"torch", "numpy", "PIL", "rich", "pydantic", "pandas", "sklearn"}
@@ -68,7 +73,7 @@ def test_gannet_alone_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     assert (answer.code, answer.err) == (0, "")
     assert "gannet train photos/" in answer.out
     assert len(answer.out.splitlines()) < 20
-    assert all(f"gannet {verb}" in answer.out for verb in VERBS if verb not in ("cite", "compare", "card", "shards"))
+    assert all(f"gannet {verb}" in answer.out for verb in VERBS if verb not in RARE)
 
 
 def test_every_example_of_the_teaching_help_is_a_line_the_parser_takes() -> None:

@@ -79,12 +79,12 @@ def test_a_move_that_is_not_finite_changes_nothing_and_is_told_later(recorded: b
     engine = game(recorded=recorded)
     for _ in range(8):
         engine.step()
-    engine._settle()
+    engine.settle()
     before = copy.deepcopy({**engine.networks.state_dict(), **{f"m {k}": v for k, v in moments(engine).items()}})
     sound, engine.train.samples[:] = engine.train.samples.clone(), torch.nan
     engine.ahead.close()
     engine.step()
-    engine._settle()
+    engine.settle()
     assert engine.skipped == engine.bad_in_a_row == 2
     after = {**engine.networks.state_dict(), **{f"m {k}": v for k, v in moments(engine).items()}}
     for name, value in after.items():
@@ -92,7 +92,7 @@ def test_a_move_that_is_not_finite_changes_nothing_and_is_told_later(recorded: b
     engine.train.samples[:] = sound
     engine.ahead.close()
     engine.step()
-    engine._settle()
+    engine.settle()
     assert engine.skipped == 2 and engine.bad_in_a_row == 0
 
 
@@ -104,7 +104,7 @@ def test_a_step_waits_for_nothing() -> None:
     engine = game(gamma=0.1)
     for _ in range(6):
         engine.step()
-    engine._settle()
+    engine.settle()
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:
@@ -126,7 +126,7 @@ def test_memory_that_runs_out_halves_the_portion_and_the_game_goes_on() -> None:
     try:
         for _ in range(3):
             engine.step()
-        engine._settle()
+        engine.settle()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert engine.batches.micro_batch < 256 and engine.skipped == 0

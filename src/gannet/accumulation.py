@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -96,9 +97,9 @@ class Accumulation:
 
     def _bytes_a_sample(self, loss: Loss, owner: FlatWeights, indices: Any) -> int:
         owner.learn(True)
-        kept = [saved_bytes(lambda count=count: self._terms(loss, *self.read(indices[:count]))) for count in (1, 2)]
+        one, two = (saved_bytes(partial(self._terms, loss, *self.read(indices[:count]))) for count in (1, 2))
         owner.learn(False)
-        return kept[1] - kept[0]
+        return two - one
 
     def _terms(self, loss: Loss, real: Tensor, condition: Tensor | None) -> Terms:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,10 @@ from gannet.recipes.private import Private
 from gannet.run import RunFolder, unused_run_path
 from gannet.session import Outcome, Session, announce
 
-__all__ = ["Outcome", "Progress", "Session", "evaluate", "inspect", "load", "prepare", "resume", "train"]
+if TYPE_CHECKING:
+    from gannet.bench import Bench
+
+__all__ = ["Outcome", "Progress", "Session", "bench", "evaluate", "inspect", "load", "prepare", "resume", "train"]
 
 RUNS = Path("runs")
 PRIOR_NUMBERS = 1 << 24
@@ -124,6 +127,18 @@ def evaluate(path: str | Path, **options: Any) -> Any:
 def inspect(source: Any, *, seed: int = 0, **settings: Any) -> list[str]:
     """What a source holds, in lines for a person, without training on it."""
     return found_lines(open_source(source, settings, seed))
+
+
+def bench(source: Any, *, seconds: float = 10.0, **choices: Any) -> Bench:
+    """Play the game that `train` would play on `source` for so long and keep nothing: what this machine makes of it.
+
+    `choices` are those of `prepare`. Raises GannetError for anything that cannot be done as asked.
+    """
+    from gannet import bench as benching
+
+    # Of a run that this command itself might have begun nothing is wanted, so its folder is one that is not there.
+    nowhere = Path(tempfile.gettempdir()) / f"gannet-bench-{os.getpid()}"
+    return benching.bench(prepare(source, samples=10**9, out=nowhere, **choices).trial(), seconds=seconds)
 
 
 def open_source(source: Any, settings: Mapping[str, Any], seed: int, recipe: str | None = None) -> Opened:

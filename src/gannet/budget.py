@@ -13,6 +13,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gannet.engine import EXAMINATIONS, Engine
+from gannet.memory import kept_by_the_process
 from gannet.spec import Spec
 
 OPERATIONS = {"cpu": 6e13, "cuda": 5e16}
@@ -24,6 +25,8 @@ LEAST = 50_000
 FORWARDS_A_SAMPLE = 25
 """A step's cost in units of one generator and one discriminator pass: both turns, gradients, double backward."""
 TRIAL_SECONDS = 3.0
+WARM_UP = 5
+"""Steps before time is taken; in the fourth a GPU records its moves."""
 
 
 def default_samples(spec: Spec, networks: dict[str, nn.Module], latent: int, count: int, device: str) -> int:
@@ -41,12 +44,15 @@ def samples_in(seconds: float, engine: Engine, processes: int = 1) -> tuple[int,
 
     `engine` is one of the same game, or of one process's part of it, to measure and throw away.
     """
-    for _ in range(3):
-        engine.step()
-    started, first = time.monotonic(), engine.seen
-    while time.monotonic() - started < min(TRIAL_SECONDS, seconds / 20) or engine.seen == first:
-        engine.step()
-    rate = processes * (engine.seen - first) / (time.monotonic() - started)
+    with kept_by_the_process():
+        for _ in range(WARM_UP):
+            engine.step()
+        engine.settle()
+        started, first = time.monotonic(), engine.seen
+        while time.monotonic() - started < min(TRIAL_SECONDS, seconds / 20) or engine.seen == first:
+            engine.step()
+        engine.settle()
+        rate = processes * (engine.seen - first) / (time.monotonic() - started)
     examining = EXAMINATIONS * _examination_seconds(engine)
     play = max(seconds - examining, seconds / 2) * 0.97
     return max(_round(play * rate), processes * engine.batch), rate

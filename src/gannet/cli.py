@@ -451,6 +451,30 @@ def inspect(
 
 
 @app.command(cls=Verb)
+def bench(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="What you would train on.")],
+    settings: Pairs = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Published system to play.", autocompletion=recipe_names)
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="S|M|L", help="Size of the networks, or a number (S is 1).")
+    ] = None,
+    device: Device = "auto",
+    time: Annotated[str, typer.Option(metavar="10s", help="How long to play.")] = "10s",
+) -> None:
+    """Say what this machine does: samples a second, waiting, memory, arithmetic, and where a step's time goes."""
+    pairs = _settings(settings, ["recipe", "size", "device", "time"])
+    seconds, capacity = parse_duration(time, "--time"), None if size is None else parse_size(size, "--size")
+    from gannet import api, relational
+
+    if relational.claims(source):
+        raise GannetError(f"{source}: several tables are trained one after the other; bench one of them")
+    told = api.bench(source, seconds=seconds, recipe=recipe, size=capacity, device=device, settings=pairs)
+    print("\n".join(told.told()))
+
+
+@app.command(cls=Verb)
 def shards(
     source: Annotated[str, typer.Argument(metavar="SOURCE", help="Pictures: a folder, zip or file of them.")],
     out: Annotated[str, typer.Option(metavar="FOLDER", help="Where the shards go; unfinished ones there go on.")],

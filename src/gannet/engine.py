@@ -229,7 +229,7 @@ class Engine:
 
     def _move(self, turn: Turn, indices: Any) -> None:
         """One move of one player: loss terms, gradients, the finite check, the step."""
-        self._hand_over(turn.player)
+        self.hand_over(turn.player)
         before, owner = [buffer.clone() for buffer in self.batches.buffers], self.weights[turn.player]
         asked = torch.full((1,), float(self.asked), device=self.device)
         names, losses, asked = self.batches.gather(getattr(self.recipe, turn.loss), indices, owner, before, asked)
@@ -245,9 +245,9 @@ class Engine:
             self.batches.reset(before)
         self.unread.append(verdict)
         if len(self.unread) >= self.patience:
-            self._settle()
+            self.settle()
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Take note of what came of the moves since the last time."""
         unread, self.unread = self.unread, []
         for told in read(unread):
@@ -297,7 +297,7 @@ class Engine:
         if self.batches.recorder is not None:
             self.batches.recorder.forget()
 
-    def _hand_over(self, player: str) -> None:
+    def hand_over(self, player: str) -> None:
         """Only the player whose turn it is collects gradients."""
         if player != self.moving:
             for owner, weights in self.weights.items():
@@ -358,7 +358,7 @@ class Engine:
 
     def _examine(self) -> None:
         """Look at the averaged generator's samples; the best so far is saved as such. The first process looks."""
-        self._settle()
+        self.settle()
         told = self.ranks.told(self._look)
         self._obey(Decision(**told["decision"]) if told["decision"] else None)
         self.save(best=told["best"])
@@ -456,7 +456,7 @@ class Engine:
 
     def _pulse(self) -> bool:
         """A line of the log, and the watcher's look at it; whether it asked for something to be done."""
-        self._settle()
+        self.settle()
         means = self.tally.means()
         if self.run is not None:
             readings = {"balance": self._balance(), **self.recipe.readings(), **means}
@@ -505,7 +505,7 @@ class Engine:
 
     def save(self, *, best: bool = False) -> None:
         """Everything that resume needs, into the run folder."""
-        self._settle()
+        self.settle()
         if self.run is not None:
             self.run.save(self.seen, self.tensors(), self.state(), best=best)
 

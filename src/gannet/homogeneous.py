@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import conv2d, leaky_relu
 from torch.utils.checkpoint import checkpoint
 
 Pair = tuple[int, ...]
@@ -114,7 +114,7 @@ def convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
         weight, groups = dense(weight, groups), 1
     geometry = (layer.stride, layer.padding, layer.dilation, groups)
     if _one is None:
-        return torch.conv2d(x, weight, layer.bias, *geometry)
+        return conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation, groups)
     if torch.is_autocast_enabled(x.device.type):
         half = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(half), weight.to(half)

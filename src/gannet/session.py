@@ -12,6 +12,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from gannet import precision
 from gannet.augment import augmentation_for
 from gannet.budget import default_samples, samples_in
 from gannet.diagnostics import Referee, foresee
@@ -96,7 +97,7 @@ class Session:
             self.settings["total"] = samples
         elif seconds is not None and (not self.resumed or self.settings["seconds"] != seconds):
             with torch.random.fork_rng():
-                self.settings["total"], self.rate = samples_in(seconds, self._trial(), self.ranks.count)
+                self.settings["total"], self.rate = samples_in(seconds, self.trial(), self.ranks.count)
         elif "total" not in self.settings:
             self.settings["total"] = default_samples(
                 self.opened.domain.spec, self.networks, self.recipe.latent, self.settings["count"], self.device
@@ -114,8 +115,8 @@ class Session:
             with self.ranks.first_ahead():
                 engine = self._engine(self.networks, self.recipe, self.folder, total=self.total)
                 self._restore(engine)
-            if not self.resumed and self.recipe.micro_batch is None:
-                engine.fit()
+            if not self.resumed:
+                self._fit(engine)
             engine.join()
             finished = engine.play(report, lambda: interruption.requested is not None)
             if self.folder is not None:
@@ -123,6 +124,16 @@ class Session:
             if self.privacy is not None and finished:
                 self.privacy.forget(self.run_path)
         return self._outcome(engine, finished, interruption)
+
+    def _fit(self, engine: Engine) -> None:
+        """Portions that fit into memory, and a precision that the game bears, where nobody has said which."""
+        if self.recipe.micro_batch is None:
+            engine.fit()
+        if self.precision == "bf16" and self.recipe.precision == "auto" and self.privacy is None:
+            precision.settle(engine)
+            self.settings["precision"] = self.precision = engine.precision
+            if self.folder is not None:
+                self.folder.update_settings(precision=self.precision)
 
     @contextmanager
     def _hold(self) -> Iterator[None]:
@@ -198,7 +209,7 @@ class Session:
             drawn=privacy.arm(recipe, networks),
         )
 
-    def _trial(self) -> Engine:
+    def trial(self) -> Engine:
         """An engine of one process's part of the same game, to measure and throw away."""
         recipe = recipe_of(self.settings)
         recipe.batch_size = max(recipe.batch_size // self.ranks.count, 1)
