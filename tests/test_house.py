@@ -45,7 +45,7 @@ ONLY = {
     "tally": set(),
     "weights": set(),
     "averages": {"weights"},
-    "prefetch": set(),
+    "prefetch": {"memory", "domains.domain"},
     "balance": {"conditions", "spec", "errors"},
     "model_contents": {"checkpoint", "run", "errors"},
     "diagnostics": {"watch", "metrics"},

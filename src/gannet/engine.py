@@ -26,7 +26,7 @@ from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
 from gannet.memory import kept_by_the_process
 from gannet.order import Order, PoissonOrder, draws, mixed_seed, redraw, reseed
-from gannet.prefetch import Prefetcher, to_device
+from gannet.prefetch import Prefetcher, near, to_device
 from gannet.ranks import Ranks
 from gannet.recorded import Recorder
 from gannet.tally import Tally
@@ -97,11 +97,11 @@ class Engine:
         Of several `ranks` each plays its part of every batch; `run`, `examine` and `watcher` matter to the first alone.
         """
         self.ranks = ranks or Ranks()
-        self.recipe, self.train, self.holdout = recipe, train, holdout
-        self.total, self.seed, self.device, self.precision = total, seed, torch.device(device), precision
-        self.run, self.examine, self.watcher, self.save_seconds = run, examine, watcher, save_seconds
-        self.fresh, self.beginnings = fresh, 1
-        self.batch = recipe.batch_size
+        self.device, self.recipe, self.holdout = torch.device(device), recipe, holdout
+        self.train = near(train, self.device)
+        self.total, self.seed, self.precision, self.run = total, seed, precision, run
+        self.examine, self.watcher, self.save_seconds = examine, watcher, save_seconds
+        self.fresh, self.beginnings, self.batch = fresh, 1, recipe.batch_size
         recorded = self.device.type == "cuda" and recipe.replayable and self.ranks.alone
         self.batches = Accumulation(
             lambda indices: to_device(self.ahead.read(indices), self.device),

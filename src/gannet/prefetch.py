@@ -17,6 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gannet.domains.domain import Dataset
+from gannet.memory import free_memory
+
 Batch = tuple[Tensor, Tensor | None]
 
 WORTH_SECONDS = 0.0002
@@ -25,6 +28,8 @@ TRIED = 4
 """Reads made directly, at first, to learn how long one takes."""
 SEARCHED = 4096
 """Batches of the plan that are looked through for the one just asked for, when the plan is taken up."""
+HELD = 0.25
+"""Share of a GPU's free memory that samples may take to be kept there."""
 MEMORY = 256 << 20
 """Bytes of batches held ready, unless a single one is larger."""
 
@@ -35,6 +40,12 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
     away = device.type != "cpu"
     moved = samples.to(device, non_blocking=away)
     return moved, None if condition is None else condition.to(device, non_blocking=away)
+
+
+def near(data: Dataset, device: torch.device) -> Dataset:
+    """The same samples in a GPU's memory, where they fit into a part of it; else as they are."""
+    held = data.held(device, round(HELD * free_memory(device))) if device.type == "cuda" else None
+    return data if held is None else held
 
 
 class Prefetcher:
@@ -112,7 +123,7 @@ class Prefetcher:
         """A batch, pinned if asked for, and the seconds it took; in either thread."""
         started = time.perf_counter()
         samples, condition = self._read(indices)
-        if self._pinned:
+        if self._pinned and samples.device.type == "cpu":
             samples, condition = samples.pin_memory(), None if condition is None else condition.pin_memory()
         return (samples, condition), time.perf_counter() - started
 

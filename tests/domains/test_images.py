@@ -13,7 +13,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from gannet import api
-from gannet.domains.domain import Opened
+from gannet.domains.domain import ArrayDataset, Opened
 from gannet.domains.images import Images, split
 from gannet.errors import GannetError
 from gannet.spec import Condition, Field, Spec
@@ -346,3 +346,27 @@ def test_classes_that_lie_last_in_a_large_set_are_asked_for_as_often_as_the_othe
     session = api.prepare((pictures, np.repeat(np.arange(3), 10_000)), out=tmp_path / "run", samples=64)
     assert session.settings["prior"]["combinations"] == [[0], [1], [2]]
     assert session.settings["prior"]["frequencies"] == pytest.approx([1 / 3] * 3, abs=0.02)
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_pictures_held_by_a_device_are_the_same_bit_for_bit(tmp_path: Path, labelled: bool) -> None:
+    random = np.random.default_rng(0)
+    arrays = {"images": random.integers(0, 256, (250, 5, 7, 3), dtype=np.uint8), "labels": np.arange(250) % 3}
+    np.savez(tmp_path / "set.npz", **(arrays if labelled else {"images": arrays["images"]}))
+    opened = Images.open(tmp_path / "set.npz", Images.Options(), seed=0, cache=tmp_path)
+    assert opened.holdout is not None
+    held = opened.train.held(torch.device("cpu"), room=10**6)
+    assert held is not None and len(held) == len(opened.train)
+    indices = random.permutation(len(held))[:40]
+    for ours, theirs in zip(held.read(indices), opened.train.read(indices), strict=True):
+        assert (ours is None and theirs is None) or (
+            ours is not None and theirs is not None and torch.equal(ours, theirs)
+        )
+    assert opened.train.held(torch.device("cpu"), room=250 * 5 * 7 * 3 - 1) is None
+
+
+def test_arrays_held_by_a_device_take_what_they_say() -> None:
+    data = ArrayDataset(torch.randn(10, 3), torch.randn(10, 2))
+    held = data.held(torch.device("cpu"), room=200)
+    assert held is not None and torch.equal(held.read(np.array([3, 1]))[0], data.samples[[3, 1]])
+    assert data.held(torch.device("cpu"), room=199) is None

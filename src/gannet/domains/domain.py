@@ -46,6 +46,19 @@ class Dataset(ABC):
         """The conditions that `read` gives, of samples that need not be read for them."""
         return self.read(indices)[1]
 
+    def held(self, device: torch.device, room: int) -> Dataset | None:
+        """The same samples, bit for bit, in the memory of a device, if they take at most `room` bytes there.
+
+        None where they do not, or cannot be kept.
+        """
+        return None
+
+
+def on(device: torch.device, indices: np.ndarray) -> Tensor:
+    """Positions [n] on a device, which is not waited for."""
+    positions = torch.from_numpy(np.ascontiguousarray(indices))
+    return positions if device.type == "cpu" else positions.pin_memory().to(device, non_blocking=True)
+
 
 class ArrayDataset(Dataset):
     """Samples (and conditions) held in memory as tensors."""
@@ -58,10 +71,16 @@ class ArrayDataset(Dataset):
         return len(self.samples)
 
     def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
-        return self.samples[indices], self.conditions(indices)
+        return self.samples[on(self.samples.device, indices)], self.conditions(indices)
 
     def conditions(self, indices: np.ndarray) -> Tensor | None:
-        return None if self.condition is None else self.condition[indices]
+        return None if self.condition is None else self.condition[on(self.condition.device, indices)]
+
+    def held(self, device: torch.device, room: int) -> Dataset | None:
+        parts = [self.samples] if self.condition is None else [self.samples, self.condition]
+        return (
+            ArrayDataset(*(part.to(device) for part in parts)) if sum(part.nbytes for part in parts) <= room else None
+        )
 
 
 class Subset(Dataset):
@@ -81,6 +100,10 @@ class Subset(Dataset):
 
     def conditions(self, indices: np.ndarray) -> Tensor | None:
         return self.dataset.conditions(self.indices[indices])
+
+    def held(self, device: torch.device, room: int) -> Dataset | None:
+        held = self.dataset.held(device, room)
+        return None if held is None else Subset(held, self.indices)
 
 
 @dataclass(frozen=True)

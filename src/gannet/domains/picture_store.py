@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gannet.domains.domain import Dataset, Skipped
+from gannet.domains.domain import Dataset, Skipped, on
 from gannet.domains.picture_labels import Column, condition_of, vectors
 from gannet.domains.picture_source import ImageOptions, PictureSource, Survey, shared_size
 from gannet.domains.record_file import RecordFile, RecordWriter, fresh_folder, read_index, write_index
@@ -46,6 +46,33 @@ class PictureDataset(Dataset):
 
     def conditions(self, indices: np.ndarray) -> Tensor | None:
         return None if self.condition is None else vectors(self.values[np.asarray(indices)], self.condition)
+
+    def held(self, device: torch.device, room: int) -> Dataset | None:
+        conditions = self.conditions(np.arange(len(self))) if len(self) <= room else None
+        size = len(self) * self.records.width + (0 if conditions is None else conditions.nbytes)
+        return HeldPictures(self.records, conditions, device) if size <= room else None
+
+
+class HeldPictures(Dataset):
+    """The pictures of a file as bytes in the memory of a device, scaled there when they are asked for."""
+
+    def __init__(self, records: RecordFile, conditions: Tensor | None, device: torch.device) -> None:
+        self.pictures = torch.empty(len(records), *records.shape, dtype=torch.uint8, device=device)
+        start = 0
+        for block in records.blocks():
+            self.pictures[start : start + len(block)] = torch.from_numpy(block)
+            start += len(block)
+        self._conditions = None if conditions is None else conditions.to(device)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def read(self, indices: np.ndarray) -> tuple[Tensor, Tensor | None]:
+        pictures = self.pictures[on(self.pictures.device, indices)].permute(0, 3, 1, 2)
+        return pictures.float().contiguous().div_(127.5).sub_(1), self.conditions(indices)
+
+    def conditions(self, indices: np.ndarray) -> Tensor | None:
+        return None if self._conditions is None else self._conditions[on(self._conditions.device, indices)]
 
 
 @dataclass(frozen=True)
