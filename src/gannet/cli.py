@@ -95,6 +95,9 @@ Time = Annotated[str | None, typer.Option(metavar="10m", help="How long to train
 Samples = Annotated[str | None, typer.Option(metavar="500k", help="How long to train, in samples seen: 500k, 2M.")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")]
 Seed = Annotated[str, typer.Option(metavar="N", help="The same seed gives the same result.")]
+SafeCells = Annotated[
+    bool, typer.Option("--safe-cells", help="In .csv: an apostrophe before text that a spreadsheet would run.")
+]
 Processes = Annotated[
     str | None,
     typer.Option(metavar="N|auto", help="Share every batch among N processes here; auto: one a GPU. Same result."),
@@ -288,6 +291,7 @@ def sample(
         str | None, typer.Option(metavar="PATH", help="Where to write. [default: RUN/samples-1, -2, ...]")
     ] = None,
     checkpoint: Annotated[str, typer.Option(metavar="best|newest", help="Which weights to use.")] = "best",
+    safe_cells: SafeCells = False,
 ) -> None:
     """Draw new samples from a trained run and write them: pictures to a folder, rows to a file."""
     folder = _run_folder(run)
@@ -295,7 +299,7 @@ def sample(
         from gannet.relational import verbs
 
         verbs.refuse({"--where": where, "--balance": balance, "--share": share, "--truncation": truncation})
-        return verbs.sample(folder, count, seed=_seed(seed), out=out)
+        return verbs.sample(folder, count, seed=_seed(seed), out=out, safe_cells=safe_cells)
     from gannet.balance import parse_shares
 
     arguments = {
@@ -312,7 +316,7 @@ def sample(
     trained = api.load(folder, checkpoint=weights)
     drawn = trained.sample(number, **arguments)
     target = unused_run_path(folder, "samples") if out is None else Path(out)
-    written = trained.write(drawn, target)
+    written = trained.write(drawn, target, safe_cells=safe_cells)
     place = written[0] if len(written) == 1 else target
     print(f"drew {number:,} samples: {place}")
 
@@ -329,6 +333,7 @@ def fill(
     ] = "1",
     seed: Seed = "0",
     checkpoint: Annotated[str, typer.Option(metavar="best|newest", help="Which weights to use.")] = "best",
+    safe_cells: SafeCells = False,
 ) -> None:
     """Complete the rows of a file: missing cells drawn together given what is known; all else stays as it is."""
     folder, number, chosen = _run_folder(run), parse_count(draws, "--draws"), _seed(seed)
@@ -339,10 +344,13 @@ def fill(
     if target.resolve() == Path(source).resolve():
         raise GannetError(f"--out {target}: the file with the gaps would be overwritten; give another name")
     from gannet import api
+    from gannet.domains.table_cells import disarming
     from gannet.filling import fill_file, numbered
 
     targets = numbered(target, number)
-    for note in fill_file(api.load(folder, checkpoint=weights), Path(source), targets, seed=chosen):
+    with disarming(safe_cells):
+        notes = fill_file(api.load(folder, checkpoint=weights), Path(source), targets, seed=chosen)
+    for note in notes:
         print(f"note: {note}")
     print(f"filled {source}: {', '.join(map(str, targets[:3]))}{', ...' if number > 3 else ''}")
 

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 import typer
 from typer.main import get_command
 
-from gannet.errors import GannetError, TrainingWarning
+from gannet.errors import ExportWarning, GannetError, TrainingWarning
 
 USER_MISTAKE, OUR_MISTAKE, INTERRUPTED = 2, 70, 130
 
@@ -79,10 +79,10 @@ def _never_fail_to_encode(stream: TextIO) -> None:
 
 
 def _plain_warnings(default: Callable[..., None]) -> Callable[..., None]:
-    """Trouble in training as one line; other warnings as Python shows them."""
+    """Trouble in training and in what is written as one line; other warnings as Python shows them."""
 
     def showwarning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-        if issubclass(category, TrainingWarning):
+        if issubclass(category, TrainingWarning | ExportWarning):
             print(f"warning: {message}", file=sys.stderr)
         else:
             default(message, category, *rest)

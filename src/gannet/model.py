@@ -18,6 +18,7 @@ from gannet.balance import balanced, with_shares
 from gannet.checkpoint import load_into
 from gannet.conditions import ConditionPrior
 from gannet.domains import DOMAINS, Domain
+from gannet.domains.table_cells import disarming
 from gannet.errors import GannetError, shorten
 from gannet.filling import fill_frame
 from gannet.order import mixed_seed, reseed
@@ -169,9 +170,14 @@ class Model:
         """The records of training, oldest first: events "terms", "score" and "skipped" with the samples seen."""
         return RunFolder.open(self.path).read_log()
 
-    def write(self, decoded: Any, out: str | Path) -> list[Path]:
-        """Decoded samples -> files; returns their paths."""
-        return self.domain.write(decoded, Path(out))
+    def write(self, decoded: Any, out: str | Path, *, safe_cells: bool = False) -> list[Path]:
+        """Decoded samples -> files; returns their paths.
+
+        `safe_cells` puts an apostrophe before text in .csv and .tsv that a spreadsheet would run as a formula; without
+        it the text stays as it is, and an ExportWarning says so.
+        """
+        with disarming(safe_cells):
+            return self.domain.write(decoded, Path(out))
 
     def evaluate(self, **options: Any) -> Any:
         """Answer the six questions about the model; see `gannet.evaluation.evaluate_model` for the options."""

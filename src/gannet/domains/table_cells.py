@@ -6,7 +6,10 @@ form puts an apostrophe in front, as OWASP advises; the faithful form keeps the 
 
 from __future__ import annotations
 
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +20,26 @@ STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\
 """First letters that make a formula in one spreadsheet or another; the last four are the full-width forms."""
 SHOWN = 40
 """Letters of a cell shown in a warning."""
+DURATION = re.compile(r"[-+]?(\d+ days?,? ?)?[-+]?\d{1,4}:[0-5]\d(:[0-5]\d(\.\d+)?)?")
+"""Signed durations, which are data like signed numbers."""
+
+_disarming = False
+
+
+@contextmanager
+def disarming(wanted: bool = True) -> Iterator[None]:
+    """Within: text files of rows are written in the safe form."""
+    global _disarming
+    before, _disarming = _disarming, wanted
+    try:
+        yield
+    finally:
+        _disarming = before
 
 
 def runs(text: str) -> bool:
-    """Whether a spreadsheet may run this cell: signed numbers are numbers, all else that begins so is suspect."""
-    if not text.startswith(STARTS):
+    """Whether a spreadsheet may run this cell: signed numbers and durations are data, nothing else that begins so."""
+    if not text.startswith(STARTS) or DURATION.fullmatch(text):
         return False
     try:
         float(text)
@@ -35,12 +53,10 @@ def disarmed(text: str) -> str:
     return f"'{text}" if runs(text) else text
 
 
-def checked(
-    path: Path, names: list[str], columns: list[np.ndarray], *, safe: bool
-) -> tuple[list[str], list[np.ndarray]]:
-    """A table's header and columns of text [n] as they are written: disarmed where `safe`, else warned of, once."""
+def checked(path: Path, names: list[str], columns: list[np.ndarray]) -> tuple[list[str], list[np.ndarray]]:
+    """A table's header and columns of text [n] as they are written: disarmed where asked for, else warned of, once."""
     suspects = [sorted({text for text in set(column.tolist()) if runs(text)}) for column in columns]
-    if safe:
+    if _disarming:
         return [disarmed(name) for name in names], [
             np.array([disarmed(text) for text in column], dtype=object) if found else column
             for column, found in zip(columns, suspects, strict=True)

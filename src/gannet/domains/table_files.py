@@ -292,12 +292,12 @@ def target(out: Path) -> Path:
     return out
 
 
-def write_text(path: Path, names: list[str], columns: list[np.ndarray], delimiter: str, *, safe: bool = False) -> None:
+def write_text(path: Path, names: list[str], columns: list[np.ndarray], delimiter: str) -> None:
     """Columns of text [n] as a delimited file with a header line; gzip by the ending.
 
-    `safe` disarms cells that a spreadsheet would run; otherwise they are warned of (see `table_cells`).
+    Cells that a spreadsheet would run are warned of, or disarmed within `table_cells.disarming`.
     """
-    names, columns = checked(path, names, columns, safe=safe)
+    names, columns = checked(path, names, columns)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix.lower() == ".gz":
         # Without name and time in the header, the same table gives the same bytes.
@@ -309,8 +309,21 @@ def write_text(path: Path, names: list[str], columns: list[np.ndarray], delimite
             _write_rows(file, names, columns, delimiter)
 
 
+class _Lines:
+    """A file whose lines end in a line feed alone, while the writer quotes carriage returns as parts of its ends."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n") + "\n")
+
+
 def _write_rows(file: Any, names: list[str], columns: list[np.ndarray], delimiter: str) -> None:
-    writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+    if any("\r" in text for column in [names, *(column.tolist() for column in columns)] for text in set(column)):
+        writer = csv.writer(_Lines(file), delimiter=delimiter)
+    else:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(names)
     writer.writerows(zip(*columns, strict=True))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from gannet.domains.table_cells import disarming
 from gannet.errors import GannetError
 from gannet.relational import evaluation
 from gannet.relational.sampling import TableSet
@@ -33,14 +34,15 @@ def train(training: Training, play: Callable[[Session], None]) -> None:
     print(f"finished; next: gannet sample {training.path} -n 1000, gannet evaluate {training.path}")
 
 
-def sample(folder: Path, count: str, *, seed: int, out: str | None) -> None:
+def sample(folder: Path, count: str, *, seed: int, out: str | None, safe_cells: bool = False) -> None:
     """Draw several tables: so many rows of each root table, or of those named (customers=1000,shops=20)."""
     named = parse_pairs(count.split(",")) if "=" in count else None
     wanted = parse_count(count, "-n") if named is None else {k: parse_count(v, f"-n {k}") for k, v in named.items()}
     tables = TableSet(folder)
     drawn = tables.sample(wanted, seed=seed)
     target = unused_run_path(folder, "samples") if out is None else Path(out)
-    tables.write(drawn, target)
+    with disarming(safe_cells):
+        tables.write(drawn, target)
     print(f"drew {', '.join(f'{name} {len(rows):,}' for name, rows in drawn.items())}: {target}")
 
 
