@@ -12,7 +12,7 @@ import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from gannet.errors import GannetError
 
@@ -21,12 +21,18 @@ ABSURD_RATIO, ABSURD_BYTES = 200, 64 << 20
 READ_AT_ONCE = 4 << 20
 
 
+class Readable(Protocol):
+    """A file, plain or unpacked while it is read."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 def is_absurd(unpacked: int, packed: int) -> bool:
     """Whether so many bytes from so few packed ones are a bomb."""
     return unpacked > ABSURD_BYTES and unpacked > ABSURD_RATIO * max(1, packed)
 
 
-def read_unpacked(file: IO[bytes], packed: int, most: int, name: str) -> bytes:
+def read_unpacked(file: Readable, packed: int, most: int, name: str) -> bytes:
     """The content of a file that is unpacked while it is read, from `packed` bytes, of at most `most` + 1 bytes.
 
     Raises GannetError as soon as it grows absurdly: what a bomb would unpack to is never held.

@@ -83,7 +83,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _tag(line: str, header: _Header, where: str) -> bool:
     """Take note of a line of the header; True for @data."""
-    name, *rest = line[1:].split()
+    name, *rest = line[1:].split() or [""]
     name = name.lower()
     if name == "classlabel":
         if not rest or rest[0].lower() not in ("true", "false"):

@@ -7,17 +7,26 @@ from __future__ import annotations
 
 import datetime
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
+from gannet.domains.containers import is_absurd
 from gannet.domains.table_files import check_names, import_pandas
-from gannet.errors import GannetError, missing_extra
+from gannet.errors import GannetError, missing_extra, shorten
 
 MOST_ROWS = 1_048_575
 """What a sheet holds below its header line."""
 LONGEST_INTEGER = 10**15
 """Excel keeps fifteen digits; longer integers are written as text."""
+HURT = (
+    *(zipfile.BadZipFile, zlib.error, ElementTree.ParseError, EOFError, OSError),
+    *(LookupError, ValueError, TypeError, AttributeError, ArithmeticError, RuntimeError, AssertionError),
+)
+"""What openpyxl raises, by where a file is hurt."""
 
 
 def read_excel(path: Path) -> tuple[Any, list[str]]:
@@ -26,15 +35,36 @@ def read_excel(path: Path) -> tuple[Any, list[str]]:
     openpyxl = _import_openpyxl()
     if not path.is_file():
         raise GannetError(f"{path}: no such file")
-    try:
+    with _whole(path):
+        refuse_bombs(path)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise GannetError(f"{path}: not a whole Excel file ({reason}); save it again as .xlsx") from None
+        try:
+            return _read_book(book, path, pandas)
+        finally:
+            book.close()
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[None]:
+    """What the library stumbles over in a hurt file, as one line."""
     try:
-        return _read_book(book, path, pandas)
-    finally:
-        book.close()
+        yield
+    except GannetError:
+        raise
+    except HURT as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise GannetError(f"{path}: not a whole Excel file ({shorten(reason)}); save it again as .xlsx") from None
+
+
+def refuse_bombs(path: Path) -> None:
+    """Raise GannetError for a workbook whose parts unpack to absurdly more than they are."""
+    with zipfile.ZipFile(path) as parts:
+        for part in parts.infolist():
+            if is_absurd(part.file_size, part.compress_size):
+                raise GannetError(
+                    f"{path}: {part.filename} unpacks to {part.file_size:,} bytes from {part.compress_size:,}: "
+                    "refused; save the sheet as .csv if you trust it"
+                )
 
 
 def _read_book(book: Any, path: Path, pandas: Any) -> tuple[Any, list[str]]:
