@@ -24,9 +24,9 @@ from gannet.errors import GannetError, TrainingWarning
 
 VERBS = (
     *("train", "resume", "sample", "fill", "evaluate", "compare", "card"),
-    *("inspect", "bench", "shards", "list", "cite"),
+    *("inspect", "bench", "launch", "shards", "list", "cite"),
 )
-RARE = ("cite", "compare", "card", "bench", "shards")
+RARE = ("cite", "compare", "card", "bench", "launch", "shards")
 """Verbs that the teaching help leaves to `gannet --help`."""
 COMMAND = [sys.executable, "-m", "gannet"]
 CHILD = {**os.environ, "PYTHONPATH": str(Path(gannet.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

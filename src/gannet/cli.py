@@ -93,6 +93,7 @@ Pairs = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Se
 RunPath = Annotated[str, typer.Argument(metavar="RUN", help="A run folder, such as runs/photos-1.")]
 Time = Annotated[str | None, typer.Option(metavar="10m", help="How long to train: 90s, 10m, 1h30m.")]
 Samples = Annotated[str | None, typer.Option(metavar="500k", help="How long to train, in samples seen: 500k, 2M.")]
+Size = Annotated[str | None, typer.Option(metavar="S|M|L", help="Size of the networks, or a number (S is 1).")]
 Device = Annotated[str, typer.Option(metavar="NAME", help="Where to train: auto, cpu or cuda.")]
 Seed = Annotated[str, typer.Option(metavar="N", help="The same seed gives the same result.")]
 SafeCells = Annotated[
@@ -165,9 +166,7 @@ def train(
     ] = None,
     time: Time = None,
     samples: Samples = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="S|M|L", help="Size of the networks, or a number (S is 1).")
-    ] = None,
+    size: Size = None,
     device: Device = "auto",
     seed: Seed = "0",
     remedies: Annotated[
@@ -465,9 +464,7 @@ def bench(
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="Published system to play.", autocompletion=recipe_names)
     ] = None,
-    size: Annotated[
-        str | None, typer.Option(metavar="S|M|L", help="Size of the networks, or a number (S is 1).")
-    ] = None,
+    size: Size = None,
     device: Device = "auto",
     time: Annotated[str, typer.Option(metavar="10s", help="How long to play.")] = "10s",
 ) -> None:
@@ -478,8 +475,27 @@ def bench(
 
     if relational.claims(source):
         raise GannetError(f"{source}: several tables are trained one after the other; bench one of them")
-    told = api.bench(source, seconds=seconds, recipe=recipe, size=capacity, device=device, settings=pairs)
-    print("\n".join(told.told()))
+    choices: dict[str, Any] = {"recipe": recipe, "size": capacity, "device": device, "settings": pairs}
+    print("\n".join(api.bench(source, seconds=seconds, **choices).told()))
+
+
+@app.command(cls=Verb)
+def launch(
+    system: Annotated[str, typer.Argument(metavar="slurm|skypilot", help="What runs the machines.")],
+    command: Annotated[list[str], typer.Argument(metavar="-- train SOURCE ...", help="What to run, behind --.")],
+    nodes: Annotated[str, typer.Option(metavar="N", help="Machines.")] = "1",
+    gpus: Annotated[str | None, typer.Option(metavar="8|H100:8", help="GPUs a machine.")] = None,
+    processes: Annotated[str, typer.Option(metavar="N|auto", help="Processes a machine; auto: one a GPU.")] = "auto",
+    hours: Annotated[str, typer.Option(metavar="H", help="SLURM's time limit; the run goes on after it.")] = "24",
+    partition: Annotated[str | None, typer.Option(metavar="NAME", help="SLURM's partition.")] = None,
+    bucket: Annotated[str | None, typer.Option(metavar="NAME", help="SkyPilot: a bucket to keep runs in.")] = None,
+    out: Annotated[str | None, typer.Option(metavar="FILE", help="Where to write. [default: gannet-SOURCE...]")] = None,
+) -> None:
+    """Write the file with which a cluster trains on several machines; nothing is submitted."""
+    from gannet import launching
+
+    count, limit = coerce(int, nodes, "--nodes"), coerce(float, hours, "--hours")
+    print(launching.write(system, command, launching.Cluster(count, gpus, processes, limit, partition, bucket), out))
 
 
 @app.command(cls=Verb)

@@ -1,0 +1,151 @@
+"""Files for clusters: valid, safely quoted, and they really train on several machines (played by one)."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gannet
+from gannet.cli import main
+from gannet.errors import GannetError
+from gannet.launching import Cluster, checked, name_of, skypilot, slurm
+from gannet.run import RunFolder
+
+ODD = "my $(touch hacked) `touch hacked` 'pictures' \"all\"; touch hacked"
+TRAIN = ["train", "toy:ring", "--out", "run", "--samples", "2k", "--size", "0.5"]
+
+
+def test_a_slurm_script_is_valid_and_says_what_was_asked() -> None:
+    text = slurm(TRAIN, Cluster(nodes=4, gpus="8", hours=1.5, partition="long"))
+    assert subprocess.run(["bash", "-n"], input=text, text=True, check=True).returncode == 0
+    for option in ("--nodes=4", "--gpus-per-node=8", "--time=1:30:00", "--partition=long", "--signal=B:USR1@180"):
+        assert f"#SBATCH {option}\n" in text
+    assert text.startswith("#!/bin/bash\n#SBATCH ")
+
+
+@pytest.mark.parametrize("write", [slurm, skypilot])
+def test_odd_paths_reach_the_command_as_they_are_and_run_nothing(write, tmp_path: Path) -> None:
+    text = write(["train", ODD, "--out", "o ut"], Cluster(nodes=2))
+    seen = tmp_path / "seen"
+    fakes = {
+        "gannet": f'printf "%s\\n" "$@" > {shlex.quote(str(seen))}',
+        "srun": 'shift; exec "$@"',
+        "scontrol": "echo 127.0.0.1",
+    }
+    environment = with_fakes(tmp_path, fakes)
+    if write is skypilot:
+        text = "\n".join(line[2:] for line in text.split("run: |\n")[1].splitlines())
+    subprocess.run(["bash", "-c", text], cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert seen.read_text().splitlines()[:4] == ["train", ODD, "--out", "o ut"]
+    assert not (tmp_path / "hacked").exists()
+
+
+def with_fakes(folder: Path, scripts: dict[str, str]) -> dict[str, str]:
+    """An environment in which these programs are the scripts, on a cluster of one."""
+    (folder / "bin").mkdir()
+    for name, script in scripts.items():
+        (folder / "bin" / name).write_text(f"#!/bin/bash\n{script}\n")
+        (folder / "bin" / name).chmod(0o755)
+    return {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(gannet.__file__).parents[1]),
+        "OMP_NUM_THREADS": "1",
+        **{"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NODELIST": "one", "SLURM_JOB_NUM_NODES": "2"},
+        **{"SLURM_NODEID": "0", "SKYPILOT_NODE_RANK": "0", "SKYPILOT_NUM_NODES": "2", "SKYPILOT_NODE_IPS": "1.2.3.4"},
+    }
+
+
+def test_a_skypilot_task_is_yaml_of_the_known_fields() -> None:
+    yaml = pytest.importorskip("yaml")
+    task = yaml.safe_load(skypilot(["train", ODD, "--out", "/gannet/run"], Cluster(3, "H100:8", bucket="my-runs")))
+    assert task["num_nodes"] == 3 and task["resources"] == {"accelerators": "H100:8"}
+    assert task["file_mounts"] == {"/gannet": {"name": "my-runs", "mode": "MOUNT"}}
+    assert shlex.split(task["run"].splitlines()[1])[:4] == ["gannet", "train", ODD, "--out"]
+
+
+@pytest.mark.parametrize(
+    ("command", "cluster", "told"),
+    [
+        ([], Cluster(), "after -- comes what to run"),
+        (["sample", "run"], Cluster(), "after -- comes what to run"),
+        (["train", "photos"], Cluster(), "--out FOLDER on a disk that all machines share"),
+        ([*TRAIN, "--processes", "2"], Cluster(), "--processes is what the file says itself"),
+        ([*TRAIN, "--node=0/2@a:1"], Cluster(), "--node is what the file says itself"),
+        (["train", "a\nb", "--out", "run"], Cluster(), "control character"),
+        (TRAIN, Cluster(nodes=0), "both must be above 0"),
+        (TRAIN, Cluster(gpus="H100:8 --wrap=x"), "--gpus"),
+        (TRAIN, Cluster(partition="a b"), "--partition"),
+    ],
+)
+def test_what_no_cluster_could_do_is_refused_in_a_line(command: list[str], cluster: Cluster, told: str) -> None:
+    with pytest.raises(GannetError, match=told) as refused:
+        slurm(command, cluster)
+    assert "\n" not in str(refused.value)
+
+
+def test_skypilot_needs_the_kind_of_gpu_and_a_bucket_a_name() -> None:
+    with pytest.raises(GannetError, match="as H100:8"):
+        skypilot(TRAIN, Cluster(gpus="8"))
+    with pytest.raises(GannetError, match="no name of a bucket"):
+        skypilot(TRAIN, Cluster(bucket="A b"))
+
+
+def test_jobs_are_named_after_what_they_train_on() -> None:
+    assert name_of(["train", "data/My Photos (2)/"]) == "gannet-my-photos-2"
+    assert name_of(["train", "toy:ring"]) == "gannet-toy-ring"
+    assert name_of(["resume", "--time", "1h"]) == "gannet-1h" or name_of(["resume"]) == "gannet-run"
+    assert checked(TRAIN, Cluster()).startswith("gannet train toy:ring")
+
+
+def test_the_verb_writes_a_file_says_what_is_next_and_overwrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = ["launch", "slurm", "--nodes", "2", "--", *TRAIN]
+    for code in (0, 2):
+        with pytest.raises(SystemExit) as left:
+            main(line)
+        assert (left.value.code or 0) == code
+    told = capsys.readouterr()
+    assert told.out == "wrote gannet-toy-ring.sbatch; next: sbatch gannet-toy-ring.sbatch\n"
+    assert told.err == "error: gannet-toy-ring.sbatch is there already; give another --out, or remove it\n"
+    assert "#SBATCH --nodes=2" in (tmp_path / "gannet-toy-ring.sbatch").read_text()
+
+
+@pytest.mark.slow
+def test_a_slurm_script_trains_one_run_on_two_machines_and_queues_again_when_its_time_is_over(tmp_path: Path) -> None:
+    python = shlex.quote(sys.executable)
+    fakes = {
+        "gannet": f'exec {python} -m gannet "$@"',
+        # Two machines, which are both this one; a signal reaches both, as srun passes it on.
+        "srun": """shift
+for id in 0 1; do SLURM_NODEID=$id "$@" & tasks="$tasks $!"; done
+trap 'kill -USR1 $tasks' USR1
+wait $tasks; while kill -0 $tasks 2>/dev/null; do wait $tasks; done; exit 0""",
+        "scontrol": f'[ "$1" = requeue ] && touch {shlex.quote(str(tmp_path / "requeued"))} || echo 127.0.0.1',
+    }
+    environment = with_fakes(tmp_path, fakes)
+    long = ["train", "toy:ring", "--out", "run", "--samples", "60k", "--size", "0.5"]
+    (tmp_path / "job").write_text(slurm(long, Cluster(nodes=2, processes="1")))
+    job = subprocess.Popen(["bash", "job"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
+    import signal
+    import time
+
+    patience = time.monotonic() + 120
+    while not (RunFolder.exists(tmp_path / "run") and (tmp_path / "run" / "log.jsonl").exists()):
+        assert job.poll() is None and time.monotonic() < patience
+        time.sleep(0.2)
+    time.sleep(3)
+    job.send_signal(signal.SIGUSR1)
+    job.wait(120)
+    assert (tmp_path / "requeued").exists()
+    assert not RunFolder.open(tmp_path / "run").settings["finished"]
+    done = subprocess.run(["bash", "job"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert RunFolder.open(tmp_path / "run").settings["finished"]
