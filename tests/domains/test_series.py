@@ -227,6 +227,14 @@ def ts_text(labels: str = "@classLabel true walk run") -> str:
     )
 
 
+def test_the_steps_of_labelled_series_are_told_without_their_labels(tmp_path: Path) -> None:
+    (tmp_path / "moves.ts").write_text(ts_text())
+    opened = Series.open(str(tmp_path / "moves.ts"), Series.Options(), seed=0, cache=tmp_path)
+    samples, labels = opened.train.read(np.arange(len(opened.train)))
+    values, alive, _ = opened.domain.steps(samples)
+    assert labels is not None and len(values) == len(alive) == len(samples)
+
+
 @pytest.mark.parametrize("suffix", [".ts", ".ts.gz"])
 def test_ts_files_are_read_with_labels_dimensions_and_gaps(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"toy{suffix}"

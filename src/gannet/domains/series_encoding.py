@@ -263,11 +263,9 @@ class Encoding:
             if form.name != GAP
         ]
         named = [Named(form, each) for (form, _), each in zip(self.free, plain, strict=True)]
-        asked = [] if given is None else self.condition_layout.split(given)
-        named += [
-            Named(form, column.decode(each, count, random))
-            for (form, column), each in zip(self.given, asked, strict=True)
-        ]
+        if given is not None:
+            asked = zip(self.given, self.condition_layout.split(given), strict=True)
+            named += [Named(form, column.decode(each, count, random)) for (form, column), each in asked]
         identity = None
         if self.identity is not None:
             form, column = self.identity
