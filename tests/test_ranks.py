@@ -200,3 +200,19 @@ def test_an_impossible_layout_is_one_line(options: list[str], told: str, capsys)
     with pytest.raises(SystemExit) as ended:
         main(["train", "digits", *options])
     assert ended.value.code == 2 and told in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_group_that_somebody_else_has_made_is_joined() -> None:
+    code = """
+import torch, torch.distributed as dist
+dist.init_process_group("gloo")
+from gannet.ranks import Ranks
+ranks = Ranks.of_environment("cpu")
+numbers = torch.tensor([1.0 + ranks.index])
+ranks.sum(numbers)
+assert numbers.item() == 3.0 and ranks.told(lambda: ranks.index) == 0
+"""
+    port = free_port()
+    running = [subprocess.Popen([sys.executable, "-c", code], env=environment(index, 2, port)) for index in range(2)]
+    assert [each.wait(timeout=120) for each in running] == [0, 0]
