@@ -186,7 +186,7 @@ def test_accumulating_micro_batches_gives_the_gradient_of_the_whole_batch() -> N
             game = engine(Still(batch_size=16, latent=4, gamma=1.0, micro_batch=micro))
             game.train = ArrayDataset(data().samples.double())
             game._move(game.recipe.turns[0], np.arange(16))
-            gradients.append(game.weights["discriminator"].vector.grad)
+            gradients.append(game.weights["discriminator"].own.grad)
     finally:
         torch.set_default_dtype(torch.float32)
     whole, accumulated = gradients
@@ -195,7 +195,7 @@ def test_accumulating_micro_batches_gives_the_gradient_of_the_whole_batch() -> N
 
 def test_the_average_follows_with_its_half_life() -> None:
     game = engine()
-    average, followed = game.averages["generator"], game.networks["generator"]
+    average, followed = game.following.networks["generator"], game.networks["generator"]
     with torch.no_grad():
         for weight in average.parameters():
             weight.zero_()

@@ -141,5 +141,5 @@ def test_bf16_gradients_point_where_fp32_ones_do() -> None:
             torch.nn.init.normal_(parameter, 0, 0.1)
         torch.cuda.manual_seed_all(0)
         engine._move(engine.recipe.turns[0], engine.orders[0].indices(0, 16))
-        gradients.append(engine.weights["discriminator"].vector.grad.clone())
+        gradients.append(engine.weights["discriminator"].own.grad.clone())
     assert torch.cosine_similarity(*gradients, dim=0) > 0.97

@@ -37,11 +37,13 @@ def free_port() -> int:
     return _free_port()
 
 
-def play_together(folder: Path, count: int, names: list[str]) -> list[dict[str, torch.Tensor]]:
-    """Each process's results of the named games of `several/games.py`."""
-    port = free_port()
+def play_together(
+    folder: Path, count: int, names: list[str], *, divided: bool = False
+) -> list[dict[str, torch.Tensor]]:
+    """Each process's results of the named games of `several/games.py`, the weights divided among all or not."""
+    port, limit = free_port(), {"GANNET_DIVIDE_FROM": "0"} if divided else {}
     line = [sys.executable, str(GAMES), str(folder), *names]
-    running = [subprocess.Popen(line, env=environment(index, count, port)) for index in range(count)]
+    running = [subprocess.Popen(line, env={**environment(index, count, port), **limit}) for index in range(count)]
     assert [each.wait(timeout=120) for each in running] == [0] * count
     from safetensors.torch import load_file
 
@@ -49,39 +51,66 @@ def play_together(folder: Path, count: int, names: list[str]) -> list[dict[str, 
 
 
 GAME_NAMES = ["r3gan", "wgan_gp", "lazy", "accumulated", "gan", "pictures"]
+WAYS = {"1": (1, False), "2": (2, False), "3": (3, False), "2 divided": (2, True), "3 divided": (3, True)}
+SEVERAL = list(WAYS)[1:]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory) -> dict[int, list[dict[str, torch.Tensor]]]:
-    return {count: play_together(tmp_path_factory.mktemp(f"p{count}"), count, GAME_NAMES) for count in (1, 2, 3)}
+def played(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
+    return {
+        way: play_together(tmp_path_factory.mktemp("played"), count, GAME_NAMES, divided=divided)
+        for way, (count, divided) in WAYS.items()
+    }
 
 
 @pytest.mark.fault(10)
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("way", SEVERAL)
 @pytest.mark.parametrize("name", GAME_NAMES)
-def test_gradients_equal_those_of_one_process_with_the_whole_batch(played, name: str, count: int) -> None:
-    alone = played[1][0]
-    keys = [key for key in alone if key.startswith(f"{name}/gradient/")]
-    assert len(keys) >= 2
+def test_gradients_equal_those_of_one_process_with_the_whole_batch(played, name: str, way: str) -> None:
+    alone = played["1"][0]
+    keys = [key for key in alone if key.startswith((f"{name}/gradient/", f"{name}/norm/"))]
+    assert len(keys) >= 4
     for key in keys:
         scale = alone[key].abs().max()
         assert scale > 0
-        for rank in played[count]:
+        for rank in played[way]:
+            assert rank[key].shape == alone[key].shape
             assert (rank[key] - alone[key]).abs().max() <= 1e-12 * scale, key
+
+
+@pytest.mark.parametrize("way", SEVERAL)
+@pytest.mark.parametrize("name", GAME_NAMES)
+def test_weights_averages_moments_and_statistics_after_steps_equal_those_of_one_process(played, name, way) -> None:
+    alone = played["1"][0]
+    for key in (key for key in alone if key.startswith(f"{name}/after/")):
+        for rank in played[way]:
+            torch.testing.assert_close(rank[key], alone[key], rtol=1e-8, atol=1e-9, msg=key)
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("name", GAME_NAMES)
+def test_a_remedy_leads_back_to_what_was_kept_and_on_with_another_batch(played, name: str, way: str) -> None:
+    alone = played["1"][0]
+    for rank in played[way]:
+        for key in (key for key in rank if key.startswith(f"{name}/returned/")):
+            assert torch.equal(rank[key], rank[key.replace("/returned/", "/after/")]), key
+        for key in (key for key in rank if key.startswith(f"{name}/overruled/")):
+            torch.testing.assert_close(rank[key], alone[key], rtol=1e-8, atol=1e-9, msg=key)
 
 
 @pytest.mark.parametrize("count", [2, 3])
 @pytest.mark.parametrize("name", GAME_NAMES)
-def test_weights_averages_moments_and_statistics_after_steps_equal_those_of_one_process(played, name, count) -> None:
-    alone = played[1][0]
-    for key in (key for key in alone if key.startswith(f"{name}/after/")):
-        for rank in played[count]:
-            torch.testing.assert_close(rank[key], alone[key], rtol=1e-8, atol=1e-9, msg=key)
+def test_divided_weights_leave_each_process_its_share_of_the_moments_and_no_whole_average(played, name, count) -> None:
+    alone, rest = played["1"][0], 4 * count + 8  # counters, and the zeros that make parts equal
+    for rank in played[f"{count} divided"]:
+        assert abs(int(rank[f"{name}/held/moments"]) - int(alone[f"{name}/held/moments"]) / count) <= rest
+        assert rank[f"{name}/held/averages"] == 0 < alone[f"{name}/held/averages"]
 
 
+@pytest.mark.parametrize("way", ["3", "3 divided"])
 @pytest.mark.parametrize("name", GAME_NAMES)
-def test_every_process_holds_the_same_bits(played, name: str) -> None:
-    first, *others = played[3]
+def test_every_process_holds_the_same_bits(played, name: str, way: str) -> None:
+    first, *others = played[way]
     for key in (key for key in first if key.startswith(f"{name}/after/")):
         assert all(torch.equal(first[key], other[key]) for other in others), key
 
@@ -132,12 +161,16 @@ def test_a_run_begun_by_two_goes_on_alone_as_if_it_had_always_been_alone(tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.fault(4)
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGUSR1"])
+@pytest.mark.parametrize(
+    ("number", "divide_from"), [("SIGTERM", None), ("SIGINT", None), ("SIGUSR1", None), ("SIGTERM", "0")]
+)
 def test_a_signal_to_the_launcher_saves_once_and_the_run_goes_on_with_one_process_to_the_same_end(
-    number: str, tmp_path: Path
+    number: str, divide_from: str | None, tmp_path: Path, monkeypatch
 ) -> None:
     import signal
 
+    if divide_from is not None:
+        monkeypatch.setenv("GANNET_DIVIDE_FROM", divide_from)
     common = ["toy:ring", "--samples", "20k", "--out"]
     line = [sys.executable, "-m", "gannet", "train", *common, str(tmp_path / "cut"), "--processes", "2"]
     running = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

@@ -30,7 +30,7 @@ def test_flattening_changes_no_weight_and_every_parameter_is_a_view_of_the_vecto
 def test_stepping_the_vector_equals_stepping_the_parameters_bit_for_bit(optimiser) -> None:
     nets, twins = networks(), networks()
     weights = FlatWeights(nets)
-    flat = optimiser([weights.vector], lr=0.01)
+    flat = optimiser([weights.own], lr=0.01)
     separate = optimiser([weight for net in twins.values() for weight in net.parameters()], lr=0.01)
     for step in range(5):
         for players in (nets, twins):
@@ -50,7 +50,8 @@ def test_collecting_empties_the_parameters_gradients_and_fills_zero_where_a_weig
     nets = networks()
     weights = FlatWeights(nets)
     nets["first"](torch.ones(2, 3)).sum().backward()
-    gradient = weights.collect()
+    weights.collect()
+    gradient = weights.own.grad
     assert gradient[weights.spans["first"]].any() and not gradient[weights.spans["second"]].any()
     assert all(weight.grad is None for net in nets.values() for weight in net.parameters())
 

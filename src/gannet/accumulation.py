@@ -57,7 +57,7 @@ class Accumulation:
     def gather(
         self, loss: Loss, indices: Any, owner: FlatWeights, before: list[Tensor], beside: Tensor
     ) -> tuple[list[str], Tensor, Tensor]:
-        """The loss terms of a whole batch, by name and value [terms]; its gradient is then that of `owner.vector`.
+        """The loss terms of a whole batch, by name and value [terms]; its gradient is then that of `owner.own`.
 
         `before` are the buffers' values to start from. `beside` are numbers that are added up over processes, too.
         """
@@ -75,10 +75,7 @@ class Accumulation:
             self.reset(before)
             redraw(start, self.device)
             self._halve(len(indices))
-        numbers = [losses, *statistics, beside]
-        together = owner.collect(*numbers)
-        self.ranks.sum(together)
-        losses, *statistics, beside = together[owner.vector.numel() :].split([part.numel() for part in numbers])
+        losses, *statistics, beside = owner.collect(losses, *statistics, beside)
         for buffer, value in zip(self._running() if statistics else [], statistics, strict=True):
             buffer.copy_(value.view_as(buffer))
         return names, losses, beside
@@ -144,14 +141,14 @@ class Accumulation:
     def _replay(self, recorder: Recorder, loss: Loss, indices: Any, owner: FlatWeights) -> tuple[list[str], Tensor]:
         """What `gather` gives for a batch in one piece that no other process shares."""
 
-        def compute(real: Tensor, condition: Tensor | None) -> tuple[list[str], Tensor, Tensor]:
+        def compute(real: Tensor, condition: Tensor | None) -> tuple[list[str], Tensor, Tensor | None]:
             terms = self._terms(loss, real, condition)
             losses = torch.stack(list(terms.values()))
             losses.sum().backward()
-            return list(terms), losses.detach(), owner.collect()
+            owner.collect()
+            return list(terms), losses.detach(), owner.own.grad
 
-        names, losses, gradient = recorder.play(loss.__name__, compute, *self.read(indices))
-        owner.vector.grad = gradient
+        names, losses, owner.own.grad = recorder.play(loss.__name__, compute, *self.read(indices))
         return names, losses
 
     def _running(self) -> list[Tensor]:

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gannet import moments
 from gannet.accumulation import Accumulation
 from gannet.averages import Averages
 from gannet.checkpoint import load_into
@@ -27,7 +28,7 @@ from gannet.judge import OBSERVE_EVERY
 from gannet.memory import kept_by_the_process
 from gannet.order import Order, PoissonOrder, draws, mixed_seed, redraw, reseed
 from gannet.prefetch import Prefetcher, near, to_device
-from gannet.ranks import Ranks
+from gannet.ranks import Groups, Ranks
 from gannet.recorded import Recorder
 from gannet.tally import Tally
 from gannet.verdict import Verdict, only_if, read
@@ -97,6 +98,7 @@ class Engine:
         Of several `ranks` each plays its part of every batch; `run`, `examine` and `watcher` matter to the first alone.
         """
         self.ranks = ranks or Ranks()
+        self.owners = self.ranks.undivided
         self.device, self.recipe, self.holdout = torch.device(device), recipe, holdout
         self.train = near(train, self.device)
         self.total, self.seed, self.precision, self.run = total, seed, precision, run
@@ -125,11 +127,12 @@ class Engine:
         self.best_rank: float | None = None
         self.terms: dict[str, dict[str, Tensor]] = {}
         self.skipped_lately = 0
-        self.learning_factor, self.ended, self.asked, self.stopping = 1.0, "", False, False
+        self.learning_factor, self.ended = 1.0, ""
+        self.asked, self.late, self.stopping, self.saving = False, False, False, False
         self.unread, self.patience = list[Verdict](), PATIENCE if self.device.type == "cuda" else 1
         self.last_look: Look | None = None
         self.updates: dict[str, float] = {}
-        self.kept: dict[str, dict[str, Tensor]] | None = None
+        self.kept: Groups | None = None
         self.tally = Tally()
         self.overruled: dict[str, Any] = {}
         self.notes: list[str] = []
@@ -139,15 +142,14 @@ class Engine:
         self.networks = nn.ModuleDict(networks).to(self.device)
         self.recipe.bind(self.networks)
         self.weights = {
-            player: FlatWeights({name: self.networks[name] for name in names})
+            player: FlatWeights({name: self.networks[name] for name in names}, self.owners)
             for player, names in self.recipe.players.items()
         }
-        self.optimisers = {player: self.recipe.optimiser([own.vector]) for player, own in self.weights.items()}
+        self.optimisers = {player: self.recipe.optimiser([own.own]) for player, own in self.weights.items()}
         kept = self.networks.state_dict()
         self.batches.buffers = [buffer for name, buffer in self.networks.named_buffers() if name in kept]
         self._forget_recordings()
         self.following = Averages(self.networks, self.weights.values(), self.recipe.averaged)
-        self.averages = self.following.networks
         self.moving: str | None = None
 
     # -- playing ------------------------------------------------------------------------------------------------
@@ -171,7 +173,8 @@ class Engine:
             )
 
     def _play(self, report: Callable[[Progress], None] | None, stop: Callable[[], bool]) -> bool:
-        started, first, reported, saved = time.monotonic(), self.seen, 0.0, time.monotonic()
+        started, first, reported = time.monotonic(), self.seen, 0.0
+        self.saved = started
         if self.examine is not None and self.watcher is not None and self.seen == 0 and self.score is None:
             self._examine()
         while self.seen < self.total and not self.ended:
@@ -179,6 +182,7 @@ class Engine:
             if self.asked and self.ranks.alone:
                 self.save()
                 return False
+            self.late = time.monotonic() - self.saved > self.save_seconds
             self.step()
             if self.stopping:
                 self.save()
@@ -188,9 +192,8 @@ class Engine:
                 self._pulse()
             if self.examine is not None and self._due(self.total / EXAMINATIONS):
                 self._examine()
-            elif now - saved > self.save_seconds and not self.unread:
+            elif self.saving:
                 self.save()
-                saved = time.monotonic()
             if report is not None and (now - reported > 0.5 or self.notes or self.seen >= self.total):
                 report(self._progress(now - started, self.seen - first))
                 reported = now
@@ -231,12 +234,14 @@ class Engine:
         """One move of one player: loss terms, gradients, the finite check, the step."""
         self.hand_over(turn.player)
         before, owner = [buffer.clone() for buffer in self.batches.buffers], self.weights[turn.player]
-        asked = torch.full((1,), float(self.asked), device=self.device)
-        names, losses, asked = self.batches.gather(getattr(self.recipe, turn.loss), indices, owner, before, asked)
+        wishes = torch.zeros(2, device=self.device)
+        for index, wish in enumerate((self.asked, self.late and self.ranks.first)):
+            if wish:
+                wishes[index].fill_(1)
+        names, losses, wishes = self.batches.gather(getattr(self.recipe, turn.loss), indices, owner, before, wishes)
         if self.batches.halved:
             self._tell_halved()
-        assert owner.vector.grad is not None
-        verdict = Verdict.on(turn, names, losses, owner.vector.grad, asked)
+        verdict = Verdict.on(turn, names, losses, owner.gradient_norm(), wishes)
         if self.patience > 1:
             self._descend_if(verdict.sound, turn, before)
         elif bool(verdict.sound):
@@ -252,7 +257,8 @@ class Engine:
         unread, self.unread = self.unread, []
         for told in read(unread):
             verdict, player = told.verdict, told.verdict.turn.player
-            self.stopping = self.stopping or (told.asked and not self.ranks.alone)
+            self.stopping = self.stopping or (told.stop and not self.ranks.alone)
+            self.saving = self.saving or told.save
             if told.sound:
                 self.bad_in_a_row = 0
                 self.terms[player] = dict(zip(told.terms, verdict.values, strict=False))
@@ -268,11 +274,12 @@ class Engine:
 
     def _descend(self, turn: Turn) -> None:
         """The optimiser's step and what follows it; just before a line of the log its size is measured, too."""
-        weights = self.weights[turn.player].vector.detach()
-        before = weights.clone() if self._due(self.total / LOG_LINES, ahead=self.batch) else None
+        weights = self.weights[turn.player]
+        before = weights.vector.clone() if self._due(self.total / LOG_LINES, ahead=self.batch) else None
         self.optimisers[turn.player].step()
+        weights.complete()
         if before is not None:
-            self.updates[turn.player] = float((weights - before).norm() / before.norm().clamp(min=1e-12))
+            self.updates[turn.player] = float((weights.vector - before).norm() / before.norm().clamp(min=1e-12))
         self.recipe.after_turn(turn)
 
     def _descend_if(self, sound: Tensor, turn: Turn, buffers: list[Tensor]) -> None:
@@ -285,12 +292,12 @@ class Engine:
 
     def _moved(self, player: str) -> dict[str, Tensor]:
         """What an optimiser's step changes on the device; moments that are not there yet are zero."""
-        vector = self.weights[player].vector
-        state = self.optimisers[player].state.get(vector, {})
+        weights = self.weights[player]
+        state = self.optimisers[player].state.get(weights.own, {})
         moments = {name: value for name, value in state.items() if isinstance(value, Tensor)}
         return {
-            "": vector.detach(),
-            **{name: value for name, value in moments.items() if value.device == vector.device},
+            "": weights.vector,
+            **{name: value for name, value in moments.items() if value.device == weights.vector.device},
         }
 
     def _forget_recordings(self) -> None:
@@ -348,8 +355,8 @@ class Engine:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Within: the recipe generates with the averaged networks."""
-        self.recipe.bind(nn.ModuleDict({**self.networks, **self.averages}))
+        """Within: the recipe generates with the averaged networks, which have to be whole."""
+        self.recipe.bind(nn.ModuleDict({**self.networks, **self.following.networks}))
         try:
             with torch.no_grad():
                 yield
@@ -359,7 +366,10 @@ class Engine:
     def _examine(self) -> None:
         """Look at the averaged generator's samples; the best so far is saved as such. The first process looks."""
         self.settle()
-        told = self.ranks.told(self._look)
+        with self.following.whole():
+            told = self.ranks.told(self._look)
+        if told["keep"]:
+            self._keep()
         self._obey(Decision(**told["decision"]) if told["decision"] else None)
         self.save(best=told["best"])
 
@@ -379,15 +389,16 @@ class Engine:
         if self.run is not None:
             told = {key: value for key, value in asdict(look).items() if value not in (None, {})}
             self.run.log({"event": "score", "seen": self.seen, "best": best, **told, "score": self.score})
-        elif best and self.watcher is not None:
-            self.kept = {
-                group: {name: value.clone() for name, value in tensors.items()}
-                for group, tensors in self.tensors().items()
-            }
         decision = None if self.watcher is None else self.watcher.look(self.seen, self.total, look, best=best)
         # The best is what a remedy returns to, so no return follows one; before the first step nothing is lost.
         assert not best or decision is None or self.seen == 0 or decision.action not in ("roll back", "begin anew")
-        return {"best": best, "decision": None if decision is None else asdict(decision)}
+        keep = best and self.run is None and self.watcher is not None
+        return {"best": best, "keep": keep, "decision": None if decision is None else asdict(decision)}
+
+    def _keep(self) -> None:
+        """Without a folder the best is kept in memory."""
+        tensors = self.tensors()
+        self.kept = {group: {name: value.clone() for name, value in each.items()} for group, each in tensors.items()}
 
     # -- remedies -----------------------------------------------------------------------------------------------
 
@@ -426,7 +437,7 @@ class Engine:
 
     def _thaw(self, player: str) -> None:
         """A new optimiser over the weights as they stand: whatever had detached the old one is gone."""
-        self.optimisers[player] = self.recipe.optimiser([self.weights[player].vector])
+        self.optimisers[player] = self.recipe.optimiser([self.weights[player].own])
         self.moving = None
 
     @torch.no_grad()
@@ -435,8 +446,9 @@ class Engine:
         self.beginnings += 1
         drawn = nn.ModuleDict(networks)
         load_into(self.networks, dict(drawn.state_dict()), "networks")
-        for name in self.recipe.averaged:
-            load_into(self.averages[name], dict(networks[name].state_dict()), "averages")
+        with self.following.whole() as averages:
+            for name in self.recipe.averaged:
+                load_into(averages[name], dict(networks[name].state_dict()), "averages")
         for optimiser in self.optimisers.values():
             optimiser.state.clear()
 
@@ -446,9 +458,9 @@ class Engine:
         if self.run is not None:
             best = self.run.best()
             tensors = None if best is None else best.read(self.device)[0]
+        tensors = self.ranks.given(tensors)
         if tensors is not None:
             self._load(tensors)
-        self._align()
 
     def _due(self, every: float, ahead: int = 0) -> bool:
         now = self.seen + ahead
@@ -462,7 +474,7 @@ class Engine:
             readings = {"balance": self._balance(), **self.recipe.readings(), **means}
             updates = {f"{player}/update": value for player, value in self.updates.items()}
             self.run.log({"event": "terms", "seen": self.seen, **readings, **updates})
-        weights = {player: float(weights.vector.detach().norm()) for player, weights in self.weights.items()}
+        weights = {player: float(weights.vector.norm()) for player, weights in self.weights.items()}
         pulse = Pulse(self.seen, self.total, self._balance(), means, dict(self.updates), self.skipped_lately, weights)
         told = None if self.watcher is None else self.ranks.told(lambda: self._told(pulse))
         decision = None if told is None else Decision(**told)
@@ -506,21 +518,17 @@ class Engine:
     def save(self, *, best: bool = False) -> None:
         """Everything that resume needs, into the run folder."""
         self.settle()
+        tensors = self.tensors()
         if self.run is not None:
-            self.run.save(self.seen, self.tensors(), self.state(), best=best)
+            self.run.save(self.seen, tensors, self.state(), best=best)
+        self.saved, self.saving = time.monotonic(), False
 
-    def tensors(self) -> dict[str, dict[str, Tensor]]:
-        """The networks, their averages and the optimisers' moments, by name."""
-        moments = {
-            f"{player}.{index}.{key}": value
-            for player, optimiser in self.optimisers.items()
-            for index, entries in optimiser.state_dict()["state"].items()
-            for key, value in entries.items()
-        }
+    def tensors(self) -> Groups:
+        """The networks, their averages and the optimisers' moments, whole and by name. For all processes."""
         return {
             "networks": dict(self.networks.state_dict()),
-            "averages": dict(self.averages.state_dict()),
-            "optimisers": moments,
+            "averages": self.following.tensors(),
+            "optimisers": moments.of(self.optimisers, self.weights),
         }
 
     def state(self) -> dict[str, Any]:
@@ -543,18 +551,23 @@ class Engine:
             "watcher": None if self.watcher is None else self.watcher.state(),
         }
 
-    def restore(self, tensors: dict[str, dict[str, Tensor]], state: dict[str, Any]) -> None:
+    def restore(self, tensors: Groups, state: dict[str, Any]) -> None:
         """The inverse of `tensors` and `state`: the game stands exactly where it stood."""
         self._take(state)
         self._load(tensors)
 
     def join(self) -> None:
-        """Before the first of several processes' steps: all stand where the first one stands."""
-        if not self.ranks.alone:
-            state = self.ranks.told(self.state)
-            if not self.ranks.first:
-                self._take(state)
-            self._align()
+        """Before the first of several processes' steps: all stand where the first one stands, and share the work."""
+        if self.ranks.alone:
+            return
+        state = self.ranks.told(self.state)
+        if not self.ranks.first:
+            self._take(state)
+        tensors = self.ranks.given(self.tensors())
+        assert tensors is not None
+        self.owners = self.ranks
+        self._seat(dict(self.networks.items()))
+        self._load(tensors)
 
     def _take(self, state: dict[str, Any]) -> None:
         """The inverse of `state`."""
@@ -571,30 +584,8 @@ class Engine:
         if self.watcher is not None and state["watcher"] is not None:
             self.watcher.restore(state["watcher"])
 
-    def _align(self) -> None:
-        """Every process has the first one's weights, averages, statistics and moments."""
-        if self.ranks.alone:
-            return
-        tensors = self.tensors()
-        moments = self.ranks.told(
-            lambda: {name: [list(value.shape), str(value.dtype)] for name, value in tensors["optimisers"].items()}
-        )
-        if not self.ranks.first:
-            tensors["optimisers"] = {
-                name: torch.zeros(shape, dtype=getattr(torch, kind.removeprefix("torch.")), device=self.device)
-                for name, (shape, kind) in moments.items()
-            }
-        self.ranks.align(value for group in tensors.values() for value in group.values())
-        if not self.ranks.first:
-            self._load(tensors)
-
-    def _load(self, tensors: dict[str, dict[str, Tensor]]) -> None:
+    def _load(self, tensors: Groups) -> None:
         load_into(self.networks, tensors["networks"], "networks")
-        load_into(self.averages, tensors["averages"], "averages")
-        for player, optimiser in self.optimisers.items():
-            moments: dict[int, dict[str, Tensor]] = {}
-            for name, value in tensors["optimisers"].items():
-                owner, index, key = name.split(".")
-                if owner == player:
-                    moments.setdefault(int(index), {})[key] = value.clone()
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        with self.following.whole() as averages:
+            load_into(averages, tensors["averages"], "averages")
+        moments.load(self.optimisers, self.weights, tensors["optimisers"])

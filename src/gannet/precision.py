@@ -47,8 +47,8 @@ def _gradient(engine: Engine, turn: Turn, *, bf16: bool) -> Tensor:
         indices = engine.orders[0].indices(engine.seen, engine.batch)
         nothing = torch.zeros(0, device=engine.device)
         batches.gather(getattr(engine.recipe, turn.loss), indices, owner, before, nothing)
-        assert owner.vector.grad is not None
-        return owner.vector.grad.clone()
+        assert owner.own.grad is not None
+        return owner.own.grad.clone()
     finally:
         batches.bf16, batches.recorder = kept
         batches.reset(before)

@@ -2,17 +2,18 @@
 
 `torchrun --nproc-per-node 2 -m gannet train ...` starts them; they speak through `torch.distributed` (NCCL on GPUs,
 gloo on CPUs). What a move needs of the others - gradients, loss terms, running statistics, a wish to stop - is one
-vector that is added up over all; there is no wrapper around a network that one could forget to call. The first rank
-alone looks, decides and writes; the others are told.
+vector that is added up over all; there is no wrapper around a network that one could forget to call. Of large networks
+each process owns a part (`weights.py`). The first rank alone looks, decides and writes; the others are told.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
@@ -22,8 +23,12 @@ from torch import Tensor
 
 from gannet.errors import GannetError
 
+Groups = dict[str, dict[str, Tensor]]
+"""Tensors by group and name."""
 SILENCE = 600.0
 """Seconds without an answer after which another process counts as dead ($GANNET_SILENCE)."""
+DIVIDE_FROM = 20_000_000
+"""Weights of a player from which on each process owns a part of them ($GANNET_DIVIDE_FROM)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Ranks:
     local: int = 0
     """Index among the processes of this machine: which of its GPUs is this one's."""
     device: torch.device = torch.device("cpu")
+    divide_from: int = DIVIDE_FROM
+    """Weights of a player from which on each process owns a part of them."""
 
     @classmethod
     def of_environment(cls, device: str) -> Ranks:
@@ -53,7 +60,12 @@ class Ranks:
             silence = timedelta(seconds=float(os.environ.get("GANNET_SILENCE", SILENCE)))
             with _explained():
                 dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=silence)
-        return cls(index, count, local, own)
+        return cls(index, count, local, own, int(os.environ.get("GANNET_DIVIDE_FROM", DIVIDE_FROM)))
+
+    @property
+    def undivided(self) -> Ranks:
+        """The same, each with the whole of all weights."""
+        return replace(self, divide_from=sys.maxsize)
 
     @property
     def first(self) -> bool:
@@ -75,6 +87,23 @@ class Ranks:
             with _explained():
                 dist.all_reduce(vector)
 
+    def divide(self, weights: int) -> bool:
+        """Whether each process owns a part of so many weights. It costs a message more and no byte."""
+        return not self.alone and weights >= self.divide_from
+
+    def sum_divided(self, vector: Tensor) -> Tensor:
+        """This process's part [length / count] of the sum of all processes' vectors [length]."""
+        part = vector.new_empty(len(vector) // self.count)
+        with _explained():
+            dist.reduce_scatter_tensor(part, vector)
+        return part
+
+    def complete(self, vector: Tensor, part: Tensor) -> None:
+        """Fill a vector [length] with the parts [length / count] of all processes, in their order."""
+        with _explained():
+            # A copy, since the part may lie in the vector.
+            dist.all_gather_into_tensor(vector, part.clone())
+
     def joined(self, piece: Tensor, length: int) -> Tensor:
         """The pieces [n, ...] of all processes in the order of the batch, [length, ...]."""
         if self.alone:
@@ -85,15 +114,24 @@ class Ranks:
         self.sum(whole)
         return whole
 
-    def align(self, tensors: Iterable[Tensor]) -> None:
-        """Give every process the first one's values, in place."""
-        if not self.alone:
-            with _explained():
-                for tensor in tensors:
-                    # gloo and NCCL want what lies in one piece.
-                    values = tensor.detach().contiguous()
-                    dist.broadcast(values, 0)
-                    tensor.detach().copy_(values)
+    def given(self, groups: Groups | None) -> Groups | None:
+        """The tensors that the first process gives, by group and name, on every process; None where it gives none."""
+        if self.alone:
+            return groups
+        kinds = self.told(lambda: groups and {group: _kinds(tensors) for group, tensors in groups.items()})
+        if kinds is None:
+            return None
+        found: Groups = {}
+        with _explained():
+            for group, named in kinds.items():
+                found[group] = {}
+                for name, (shape, kind) in named.items():
+                    tensor = torch.empty(shape, dtype=getattr(torch, kind), device=self.device)
+                    if groups is not None and self.first:
+                        tensor.copy_(groups[group][name])
+                    dist.broadcast(tensor, 0)
+                    found[group][name] = tensor
+        return found
 
     def told(self, find: Callable[[], Any]) -> Any:
         """What the first process finds (JSON values), on every process."""
@@ -130,6 +168,11 @@ class Ranks:
         """End the conversation, after the last step."""
         if not self.alone and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[list[int], str]]:
+    """Shape and type of each, as JSON values."""
+    return {name: (list(each.shape), str(each.dtype).removeprefix("torch.")) for name, each in tensors.items()}
 
 
 @contextmanager

@@ -27,18 +27,18 @@ class Verdict:
     names: list[str]
     """Of the loss terms, and gradient_norm."""
     values: Tensor
-    """[names + 2]: the terms and the norm, their sum, and the wishes to stop of all processes."""
+    """[names + 3]: the terms and the norm, their sum, and how many processes wish to stop, and to save."""
 
     @classmethod
-    def on(cls, turn: Turn, names: list[str], losses: Tensor, gradient: Tensor, asked: Tensor) -> Verdict:
-        """From loss terms [names], the whole gradient [weights] and wishes [1]."""
-        values = torch.cat([losses, gradient.norm()[None]])
-        return cls(turn, [*names, "gradient_norm"], torch.cat([values, values.sum()[None], asked]))
+    def on(cls, turn: Turn, names: list[str], losses: Tensor, norm: Tensor, wishes: Tensor) -> Verdict:
+        """From loss terms [names], the norm of the whole gradient, and wishes [2] to stop and to save."""
+        values = torch.cat([losses, norm[None]])
+        return cls(turn, [*names, "gradient_norm"], torch.cat([values, values.sum()[None], wishes]))
 
     @property
     def sound(self) -> Tensor:
         """Whether all is finite; a boolean on the device."""
-        return self.values[-2].isfinite()
+        return self.values[-3].isfinite()
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Read:
     terms: dict[str, float]
     norm: float
     sound: bool
-    asked: bool
+    stop: bool
+    save: bool
 
 
 def read(verdicts: list[Verdict]) -> list[Read]:
@@ -58,10 +59,10 @@ def read(verdicts: list[Verdict]) -> list[Read]:
     told = []
     for verdict in verdicts:
         count = len(verdict.names)
-        *terms, norm, total, asked = numbers[: count + 2]
-        numbers = numbers[count + 2 :]
+        *terms, norm, total, stop, save = numbers[: count + 3]
+        numbers = numbers[count + 3 :]
         named = dict(zip(verdict.names, terms, strict=False))
-        told.append(Read(verdict, named, norm, math.isfinite(total), asked > 0))
+        told.append(Read(verdict, named, norm, math.isfinite(total), stop > 0, save > 0))
     return told
 
 

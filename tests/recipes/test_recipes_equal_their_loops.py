@@ -196,7 +196,7 @@ def maligan_loop(loop: Loop) -> None:
     generator = loop.generator
     # Layers of odd sizes: a vector of all weights is stepped in other chunks than each layer by itself.
     weights = [FlatWeights({"discriminator": loop.discriminator}), FlatWeights({"generator": generator})]
-    first, second = [torch.optim.Adam([each.vector], lr=1e-3, betas=(0.9, 0.99), fused=True) for each in weights]
+    first, second = [torch.optim.Adam([each.own], lr=1e-3, betas=(0.9, 0.99), fused=True) for each in weights]
 
     def descend(optimiser: torch.optim.Optimizer, *terms: Tensor) -> None:
         for each in weights:

@@ -74,19 +74,40 @@ def play(name: str, ranks: Ranks) -> dict[str, Tensor]:
             for weight in network.parameters():
                 # Layers that begin at zero would hide a wrong gradient behind them.
                 torch.nn.init.normal_(weight, std=0.3)
-    engine = Engine(recipe, networks, samples, samples, total=BATCH * 6, seed=3, ranks=ranks)
+    engine = Engine(recipe, networks, samples, samples, total=BATCH * 6, seed=3, ranks=ranks, save_seconds=0.0)
     engine.join()
     found = {}
     for turn in recipe.turns:
         torch.manual_seed(11)
         engine._move(turn, np.arange(BATCH))
-        gradient = engine.weights[turn.player].vector.grad
-        assert gradient is not None
-        found[f"{name}/gradient/{turn.loss}"] = gradient.clone()
+        owner = engine.weights[turn.player]
+        assert owner.own.grad is not None
+        found[f"{name}/gradient/{turn.loss}"] = owner.whole(owner.own.grad).clone()
+        found[f"{name}/norm/{turn.loss}"] = owner.gradient_norm().clone()
     assert engine.play()
-    for group, tensors in engine.tensors().items():
-        found |= {f"{name}/after/{group}/{key}": value.clone() for key, value in tensors.items()}
-    return found
+    found |= standing(f"{name}/after", engine)
+    memory = [value for each in engine.optimisers.values() for state in each.state.values() for value in state.values()]
+    found[f"{name}/held/moments"] = torch.tensor(sum(value.numel() for value in memory))
+    found[f"{name}/held/averages"] = torch.tensor(sum(bytes_of(each) for each in engine.following.networks.values()))
+    # What a remedy does: back to what was kept, and on with another batch.
+    engine._keep()
+    engine.step()
+    engine._return_to_best()
+    found |= standing(f"{name}/returned", engine)
+    engine._overrule({"batch_size": BATCH + 2})
+    engine.step()
+    return found | standing(f"{name}/overruled", engine)
+
+
+def standing(prefix: str, engine: Engine) -> dict[str, Tensor]:
+    groups = engine.tensors()
+    return {f"{prefix}/{group}/{key}": value.clone() for group, each in groups.items() for key, value in each.items()}
+
+
+def bytes_of(network: torch.nn.Module) -> int:
+    """Of the memory that the network's weights lie in."""
+    lying = {weight.untyped_storage().data_ptr(): weight.untyped_storage().nbytes() for weight in network.parameters()}
+    return sum(lying.values())
 
 
 if __name__ == "__main__":
