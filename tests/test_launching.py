@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 import gannet
 from gannet.cli import main
@@ -62,7 +63,6 @@ def with_fakes(folder: Path, scripts: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_skypilot_task_is_yaml_of_the_known_fields() -> None:
-    yaml = pytest.importorskip("yaml")
     task = yaml.safe_load(skypilot(["train", ODD, "--out", "/gannet/run"], Cluster(3, "H100:8", bucket="my-runs")))
     assert task["num_nodes"] == 3 and task["resources"] == {"accelerators": "H100:8"}
     assert task["file_mounts"] == {"/gannet": {"name": "my-runs", "mode": "MOUNT"}}
@@ -118,6 +118,27 @@ def test_the_verb_writes_a_file_says_what_is_next_and_overwrites_nothing(
     assert "#SBATCH --nodes=2" in (tmp_path / "gannet-toy-ring.sbatch").read_text()
 
 
+def test_a_job_whose_task_fails_ends_with_its_code_and_does_not_queue_again(tmp_path: Path) -> None:
+    fakes = {
+        "gannet": "exit 3",
+        "srun": 'shift; "$@"',
+        "scontrol": f'[ "$1" = requeue ] && touch {shlex.quote(str(tmp_path / "requeued"))} || echo 127.0.0.1',
+    }
+    job = ["bash", "-c", slurm(TRAIN, Cluster(nodes=2))]
+    assert subprocess.run(job, env=with_fakes(tmp_path, fakes), timeout=60).returncode == 3
+    assert not (tmp_path / "requeued").exists()
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_skypilot_task_installs_the_uploaded_source_or_the_published_version(own: bool, tmp_path: Path) -> None:
+    if own:
+        (tmp_path / "src" / "gannet").mkdir(parents=True)
+    setup = yaml.safe_load(skypilot(TRAIN, Cluster()))["setup"]
+    environment = with_fakes(tmp_path, {"pip": 'printf "%s" "$2" > installed'})
+    subprocess.run(["bash", "-c", setup], cwd=tmp_path, env=environment, check=True, timeout=60)
+    assert (tmp_path / "installed").read_text() == (".[all]" if own else f"gannet[all]=={gannet.__version__}")
+
+
 @pytest.mark.slow
 def test_a_slurm_script_trains_one_run_on_two_machines_and_queues_again_when_its_time_is_over(tmp_path: Path) -> None:
     python = shlex.quote(sys.executable)
@@ -127,7 +148,13 @@ def test_a_slurm_script_trains_one_run_on_two_machines_and_queues_again_when_its
         "srun": """shift
 for id in 0 1; do SLURM_NODEID=$id "$@" & tasks="$tasks $!"; done
 trap 'kill -USR1 $tasks' USR1
-wait $tasks; while kill -0 $tasks 2>/dev/null; do wait $tasks; done; exit 0""",
+worst=0
+for task in $tasks; do
+    wait $task; code=$?
+    while kill -0 $task 2>/dev/null; do wait $task; code=$?; done
+    [ $code -gt $worst ] && worst=$code
+done
+exit $worst""",
         "scontrol": f'[ "$1" = requeue ] && touch {shlex.quote(str(tmp_path / "requeued"))} || echo 127.0.0.1',
     }
     environment = with_fakes(tmp_path, fakes)
@@ -143,7 +170,7 @@ wait $tasks; while kill -0 $tasks 2>/dev/null; do wait $tasks; done; exit 0""",
         time.sleep(0.2)
     time.sleep(3)
     job.send_signal(signal.SIGUSR1)
-    job.wait(120)
+    assert job.wait(120) == 128 + signal.SIGUSR1
     assert (tmp_path / "requeued").exists()
     assert not RunFolder.open(tmp_path / "run").settings["finished"]
     done = subprocess.run(["bash", "job"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)

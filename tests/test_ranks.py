@@ -249,3 +249,33 @@ assert numbers.item() == 3.0 and ranks.told(lambda: ranks.index) == 0
     port = free_port()
     running = [subprocess.Popen([sys.executable, "-c", code], env=environment(index, 2, port)) for index in range(2)]
     assert [each.wait(timeout=120) for each in running] == [0, 0]
+
+
+@pytest.mark.slow
+def test_nobody_leaves_before_the_first_process_has_written(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from games import BATCH, GAMES, Engine, Ranks
+from gannet.run import RunFolder
+
+class Sluggish(RunFolder):
+    def save(self, *given, **named):
+        time.sleep(1.0)
+        super().save(*given, **named)
+
+import torch
+torch.set_default_dtype(torch.float64)
+ranks = Ranks.of_environment("cpu")
+recipe, (spec, samples) = (each() for each in GAMES["gan"])
+networks = recipe.build(spec, size=0.25, count=len(samples), holdout=0)
+run = Sluggish.create(Path(sys.argv[1]) / "run", {}, "test") if ranks.first else None
+engine = Engine(recipe, networks, samples, total=BATCH, ranks=ranks, run=run)
+engine.join()
+engine.play()
+assert any((Path(sys.argv[1]) / "run" / "checkpoints").iterdir())
+"""
+    port = free_port()
+    line = [sys.executable, "-c", code, str(tmp_path)]
+    running = [subprocess.Popen(line, env=environment(index, 2, port)) for index in range(2)]
+    assert [each.wait(timeout=120) for each in running] == [0, 0]

@@ -521,6 +521,8 @@ class Engine:
         tensors = self.tensors()
         if self.run is not None:
             self.run.save(self.seen, tensors, self.state(), best=best)
+        # Who left before the first process has written would have the launcher end it, too.
+        self.ranks.told(lambda: None)
         self.saved, self.saving = time.monotonic(), False
 
     def tensors(self) -> Groups:

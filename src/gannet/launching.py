@@ -136,7 +136,8 @@ def skypilot(command: Sequence[str], cluster: Cluster) -> str:
             "workdir: .",
             *(mounts if cluster.bucket else unmounted),
             "setup: |",
-            f'  pip install "gannet[all]=={__version__}"',
+            # What is uploaded may be Gannet's own source, as it is for whoever works on it.
+            f'  if [ -d src/gannet ]; then pip install ".[all]"; else pip install "gannet[all]=={__version__}"; fi',
             "run: |",
             '  first=$(echo "$SKYPILOT_NODE_IPS" | head -n 1)',
             f"  {line} --processes {shlex.quote(cluster.processes)} --node {node}",
