@@ -1,9 +1,10 @@
 """Two processes with one thread each against one process with two threads: the same game, batch and order of samples.
 
-    python benchmarks/processes.py [--rounds 3] [--seconds 8]
+    python benchmarks/processes.py [--rounds 6] [--seconds 8]
 
-Both are started in turns and play the default game on pictures; printed are the medians of samples a second after a
-warm-up, their ratio (aim: .9 or more) and the load of the machine, which has to have two cores to itself. The order is
+Both play the default game on pictures, each first in every other round; printed are the median and the range of the
+rounds' ratios (aim: .9 or more), the median samples a second, after a warm-up, and the load of the machine, which has
+to have two cores to itself. The order is
 compared by a digest of the positions that all processes of a kind have read.
 """
 
@@ -85,7 +86,7 @@ def started(name: str, processes: int, seconds: float) -> tuple[float, str]:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--child")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--seconds", type=float, default=8.0)
     arguments = parser.parse_args()
     if arguments.child:
@@ -94,16 +95,17 @@ def main() -> None:
     for name in CASES:
         rates: dict[int, list[float]] = {1: [], 2: []}
         orders: dict[int, set[str]] = {1: set(), 2: set()}
-        for _ in range(arguments.rounds):
-            for processes in rates:
+        for number in range(arguments.rounds):
+            for processes in sorted(rates, reverse=number % 2 == 1):
                 rate, order = started(name, processes, arguments.seconds)
                 rates[processes].append(rate)
                 orders[processes].add(order)
-        ratio = statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True))
+        ratios = sorted(two / one for one, two in zip(rates[1], rates[2], strict=True))
         same = "the same order" if orders[1] == orders[2] and len(orders[1]) == 1 else f"ORDERS DIFFER {orders}"
         print(
-            f"{name}: two processes / two threads = {ratio:.2f} ({statistics.median(rates[2]):.0f} / "
-            f"{statistics.median(rates[1]):.0f} samples/s); {same}; load {os.getloadavg()[0]:.1f}",
+            f"{name}: two processes / two threads = {statistics.median(ratios):.2f} ({ratios[0]:.2f} to "
+            f"{ratios[-1]:.2f}; {statistics.median(rates[2]):.0f} / {statistics.median(rates[1]):.0f} samples/s); "
+            f"{same}; load {os.getloadavg()[0]:.1f}",
             flush=True,
         )
 
