@@ -65,7 +65,7 @@ def with_fakes(folder: Path, scripts: dict[str, str]) -> dict[str, str]:
 def test_a_skypilot_task_is_yaml_of_the_known_fields() -> None:
     task = yaml.safe_load(skypilot(["train", ODD, "--out", "/gannet/run"], Cluster(3, "H100:8", bucket="my-runs")))
     assert task["num_nodes"] == 3 and task["resources"] == {"accelerators": "H100:8"}
-    assert task["file_mounts"] == {"/gannet": {"name": "my-runs", "mode": "MOUNT"}}
+    assert task["file_mounts"] == {"/gannet": {"name": "my-runs", "mode": "MOUNT_CACHED"}}
     assert shlex.split(task["run"].splitlines()[1])[:4] == ["gannet", "train", ODD, "--out"]
 
 

@@ -121,7 +121,7 @@ def skypilot(command: Sequence[str], cluster: Cluster) -> str:
         "file_mounts:",
         f"  {MOUNT}:",
         f"    name: {cluster.bucket}",
-        "    mode: MOUNT",
+        "    mode: MOUNT_CACHED  # checkpoints are renamed into place, which MOUNT cannot do on every store",
     ]
     unmounted = [
         f"# With --bucket NAME a bucket is mounted at {MOUNT}: put --out below it, and a run survives its machines.",

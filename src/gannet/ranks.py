@@ -88,21 +88,21 @@ class Ranks:
                 dist.all_reduce(vector)
 
     def divide(self, weights: int) -> bool:
-        """Whether each process owns a part of so many weights. It costs a message more and no byte."""
+        """Whether each process owns a part of so many weights. It costs two messages more and no byte."""
         return not self.alone and weights >= self.divide_from
 
     def sum_divided(self, vector: Tensor) -> Tensor:
         """This process's part [length / count] of the sum of all processes' vectors [length]."""
         part = vector.new_empty(len(vector) // self.count)
         with _explained():
-            dist.reduce_scatter_tensor(part, vector)
+            _renamed("reduce_scatter_single", "reduce_scatter_tensor")(part, vector)
         return part
 
     def complete(self, vector: Tensor, part: Tensor) -> None:
         """Fill a vector [length] with the parts [length / count] of all processes, in their order."""
         with _explained():
             # A copy, since the part may lie in the vector.
-            dist.all_gather_into_tensor(vector, part.clone())
+            _renamed("all_gather_single", "all_gather_into_tensor")(vector, part.clone())
 
     def joined(self, piece: Tensor, length: int) -> Tensor:
         """The pieces [n, ...] of all processes in the order of the batch, [length, ...]."""
@@ -168,6 +168,12 @@ class Ranks:
         """End the conversation, after the last step."""
         if not self.alone and dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _renamed(name: str, earlier: str) -> Callable[[Tensor, Tensor], Any]:
+    """What `torch.distributed` calls by this name, and PyTorch before 2.13 by the other."""
+    found: Callable[[Tensor, Tensor], Any] = getattr(dist, name, None) or getattr(dist, earlier)
+    return found
 
 
 def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[list[int], str]]:
