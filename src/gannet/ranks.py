@@ -20,9 +20,12 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.torch_version import TorchVersion
 
 from gannet.errors import GannetError
 
+RENAMED = TorchVersion(torch.__version__) >= (2, 13)
+"""Whether PyTorch has new names for collectives of one tensor, and warns of the old ones."""
 Groups = dict[str, dict[str, Tensor]]
 """Tensors by group and name."""
 SILENCE = 600.0
@@ -95,14 +98,16 @@ class Ranks:
         """This process's part [length / count] of the sum of all processes' vectors [length]."""
         part = vector.new_empty(len(vector) // self.count)
         with _explained():
-            _renamed("reduce_scatter_single", "reduce_scatter_tensor")(part, vector)
+            sum_parts = dist.reduce_scatter_single if RENAMED else dist.reduce_scatter_tensor
+            sum_parts(part, vector)
         return part
 
     def complete(self, vector: Tensor, part: Tensor) -> None:
         """Fill a vector [length] with the parts [length / count] of all processes, in their order."""
         with _explained():
             # A copy, since the part may lie in the vector.
-            _renamed("all_gather_single", "all_gather_into_tensor")(vector, part.clone())
+            gather = dist.all_gather_single if RENAMED else dist.all_gather_into_tensor
+            gather(vector, part.clone())
 
     def joined(self, piece: Tensor, length: int) -> Tensor:
         """The pieces [n, ...] of all processes in the order of the batch, [length, ...]."""
@@ -168,12 +173,6 @@ class Ranks:
         """End the conversation, after the last step."""
         if not self.alone and dist.is_initialized():
             dist.destroy_process_group()
-
-
-def _renamed(name: str, earlier: str) -> Callable[[Tensor, Tensor], Any]:
-    """What `torch.distributed` calls by this name, and PyTorch before 2.13 by the other."""
-    found: Callable[[Tensor, Tensor], Any] = getattr(dist, name, None) or getattr(dist, earlier)
-    return found
 
 
 def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[list[int], str]]:
