@@ -24,7 +24,7 @@ from torch.torch_version import TorchVersion
 
 from gannet.errors import GannetError
 
-RENAMED = TorchVersion(torch.__version__) >= (2, 13)
+RENAMED = TorchVersion(torch.__version__) >= "2.13"
 """Whether PyTorch has new names for collectives of one tensor, and warns of the old ones."""
 Groups = dict[str, dict[str, Tensor]]
 """Tensors by group and name."""
