@@ -71,7 +71,11 @@ class _ValueAndSlope(Function):
         share = by_logits.to(ctx.samples.dtype)
         mixture = share.view(-1, *[1] * (ctx.samples.dim() - 1)) * ctx.samples + by_slope
         learning = [weight for weight in ctx.weights if weight.requires_grad]
-        found = iter(torch.autograd.grad(ctx.slopes, learning, (mixture, share), allow_unused=True))
+        with torch.enable_grad():
+            # Summed up here: `grad` with constants of ours imports a package of symbols first, for half a second.
+            by_input, by_one = ctx.slopes
+            together = (by_input * mixture).sum() + (by_one * share).sum()
+        found = iter(torch.autograd.grad(together, learning, allow_unused=True))
         ctx.slopes = None
         return None, None, None, *[next(found) if weight.requires_grad else None for weight in ctx.weights]
 

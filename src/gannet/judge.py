@@ -102,7 +102,8 @@ class Judge(nn.Module):
             return logits.to(samples.dtype), gradients
         changed = self.augmentation(samples)
         logits, slope = value_and_slope(self.discriminator, changed, condition)
-        (gradients,) = torch.autograd.grad(changed, samples, slope, create_graph=True)
+        # The sum over products: see `value_and_slope`.
+        (gradients,) = torch.autograd.grad((changed * slope).sum(), samples, create_graph=True)
         return logits.to(samples.dtype), gradients
 
     def regularise(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
