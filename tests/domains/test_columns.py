@@ -503,3 +503,12 @@ def test_a_wanted_type_turns_what_does_not_fit_into_missing():
     found = understand(texts(["1", "2", "many"]), wanted="integer")
     assert found.meaning == "integer" and np.isnan(found.values.array[2])
     assert "1 of its values" in found.remark
+
+
+@pytest.mark.parametrize("space", ["\x1f", "\x1c", "\u2003", " ", "\t"])
+def test_white_space_of_any_kind_around_a_number_leaves_it_one(space: str) -> None:
+    from gannet.domains.table_values import is_number, number_of
+
+    for level in (f"{space}2.5", f"2.5{space}", f"{space}2.5{space}"):
+        assert is_number(level) and number_of(level) == 2.5
+    assert not is_number(f"2{space}5") and not is_number(space) and not is_number("1e999")

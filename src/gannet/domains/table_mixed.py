@@ -23,6 +23,7 @@ from gannet.domains.table_values import (
     Values,
     decimal_spelling,
     is_number,
+    number_of,
     spell,
     texts,
 )
@@ -106,7 +107,7 @@ class Mixed(Column):
     def describe(self, values: Values, form: Form) -> str:
         assert isinstance(values, Texts)
         levels = [level for level, count in zip(values.levels, values.counts.tolist(), strict=True) if count]
-        numbers = np.array([float(level) for level in levels if is_number(level)])
+        numbers = np.array([number_of(level) for level in levels if is_number(level)])
         said = f"{noun(self._form, self._number.decimals)} {span(numbers, self._form)}"
         if self.words:
             said += f", or {' or '.join(map(repr, self.words))}"
@@ -118,5 +119,5 @@ class Mixed(Column):
 def _table(levels: Sequence[str], words: Sequence[str], codes: Sequence[float]) -> np.ndarray:
     """The number of each level, and NaN for missing at the end."""
     known = dict(zip(words, codes, strict=True))
-    read = [known.get(level, float(level) if is_number(level) else np.nan) for level in levels]
+    read = [known.get(level, number_of(level)) for level in levels]
     return np.array([*read, np.nan], dtype=np.float64)

@@ -365,9 +365,16 @@ def _forced(column: Texts, wanted: str, missing: str) -> Understood:
     return Understood(found.meaning, found.values, found.spelling, found.unit, remark)
 
 
+def number_of(level: str) -> float:
+    """The finite number that a text is, with a point and without leading zeros, white space aside; NaN for others."""
+    stripped = level.strip()  # which takes more for white space than `float` does
+    number = float(stripped) if _DECIMAL.fullmatch(stripped + "\n") else np.nan
+    return number if np.isfinite(number) else np.nan
+
+
 def is_number(level: str) -> bool:
-    """Whether a text is a finite number, written with a point and without leading zeros."""
-    return bool(_DECIMAL.fullmatch(level.strip() + "\n")) and bool(np.isfinite(float(level)))
+    """Whether a text is such a number."""
+    return not np.isnan(number_of(level))
 
 
 def _fits(level: str, wanted: str) -> bool:
