@@ -305,7 +305,7 @@ def test_a_rolled_back_game_without_a_run_folder_returns_to_the_same_weights(tmp
     assert_equal(kept, unkept)
 
 
-@pytest.mark.parametrize("stop_after", [49, 69, 70, 71, 90])
+@pytest.mark.parametrize("stop_after", [69, 70, *(pytest.param(at, marks=pytest.mark.slow) for at in (49, 71, 90))])
 def test_a_game_resumed_around_a_roll_back_takes_the_same_course(stop_after: int, tmp_path: Path) -> None:
     whole = scripted(RunFolder.create(tmp_path / "whole", {}, "test"))
     whole.play()

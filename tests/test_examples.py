@@ -9,12 +9,16 @@ import pytest
 
 import gannet
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+LONG = ("estimator", "table")
+EXAMPLES = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] if path.stem in LONG else [])
+    for path in sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+]
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("example", EXAMPLES)
 def test_the_example_runs(example: Path, tmp_path: Path) -> None:
-    if example.stem in ("estimator", "table"):
+    if example.stem in LONG:
         pytest.importorskip("pandas")
     source = str(Path(gannet.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": source, "GANNET_CACHE": str(tmp_path), "TMPDIR": str(tmp_path)}

@@ -75,6 +75,7 @@ def test_a_finished_run_keeps_its_budget_and_nothing_that_one_row_alone_told(tab
     }
 
 
+@pytest.mark.slow
 def test_a_resumed_run_is_the_run_that_was_never_stopped(table: Path, tmp_path: Path) -> None:
     whole = api.train(table, out=tmp_path / "whole", private={"epsilon": 20, "noise_seed": 4}, **QUICK)
     stopped(table, tmp_path / "parts", noise_seed=4)
@@ -95,6 +96,7 @@ def test_a_resumed_run_is_the_run_that_was_never_stopped(table: Path, tmp_path: 
     pandas.testing.assert_frame_equal(whole.sample(20), api.load(tmp_path / "parts").sample(20))
 
 
+@pytest.mark.slow
 def test_the_noise_does_not_follow_from_the_seed(table: Path) -> None:
     one, two = (api.prepare(table, private=20, seed=7, settings=QUICK) for _ in range(2))
     assert one.settings["private"] == two.settings["private"]

@@ -52,15 +52,26 @@ def play_together(
 
 GAME_NAMES = ["r3gan", "wgan_gp", "lazy", "accumulated", "gan", "pictures"]
 WAYS = {"1": (1, False), "2": (2, False), "3": (3, False), "2 divided": (2, True), "3 divided": (3, True)}
-SEVERAL = list(WAYS)[1:]
+QUICK = ["2", "3 divided"]
+SEVERAL = [*QUICK, *(pytest.param(way, marks=pytest.mark.slow) for way in ("3", "2 divided"))]
+
+
+class Played(dict[str, list[dict[str, torch.Tensor]]]):
+    """Way -> each process's results of all games, played when first asked for."""
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        super().__init__()
+        self.factory = factory
+
+    def __missing__(self, way: str) -> list[dict[str, torch.Tensor]]:
+        count, divided = WAYS[way]
+        self[way] = play_together(self.factory.mktemp("played"), count, GAME_NAMES, divided=divided)
+        return self[way]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory) -> dict[str, list[dict[str, torch.Tensor]]]:
-    return {
-        way: play_together(tmp_path_factory.mktemp("played"), count, GAME_NAMES, divided=divided)
-        for way, (count, divided) in WAYS.items()
-    }
+def played(tmp_path_factory) -> Played:
+    return Played(tmp_path_factory)
 
 
 @pytest.mark.fault(10)
@@ -87,7 +98,7 @@ def test_weights_averages_moments_and_statistics_after_steps_equal_those_of_one_
             torch.testing.assert_close(rank[key], alone[key], rtol=1e-8, atol=1e-9, msg=key)
 
 
-@pytest.mark.parametrize("way", list(WAYS))
+@pytest.mark.parametrize("way", ["1", *SEVERAL])
 @pytest.mark.parametrize("name", GAME_NAMES)
 def test_a_remedy_leads_back_to_what_was_kept_and_on_with_another_batch(played, name: str, way: str) -> None:
     alone = played["1"][0]
@@ -98,7 +109,7 @@ def test_a_remedy_leads_back_to_what_was_kept_and_on_with_another_batch(played, 
             torch.testing.assert_close(rank[key], alone[key], rtol=1e-8, atol=1e-9, msg=key)
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 3])
 @pytest.mark.parametrize("name", GAME_NAMES)
 def test_divided_weights_leave_each_process_its_share_of_the_moments_and_no_whole_average(played, name, count) -> None:
     alone, rest = played["1"][0], 4 * count + 8  # counters, and the zeros that make parts equal
@@ -107,7 +118,7 @@ def test_divided_weights_leave_each_process_its_share_of_the_moments_and_no_whol
         assert rank[f"{name}/held/averages"] == 0 < alone[f"{name}/held/averages"]
 
 
-@pytest.mark.parametrize("way", ["3", "3 divided"])
+@pytest.mark.parametrize("way", SEVERAL)
 @pytest.mark.parametrize("name", GAME_NAMES)
 def test_every_process_holds_the_same_bits(played, name: str, way: str) -> None:
     first, *others = played[way]

@@ -42,7 +42,10 @@ def play(folder: Path, home: Path, *arguments: str, code: str = CUT_OFF) -> subp
 
 
 @pytest.mark.fault(22)
-@pytest.mark.parametrize("home", ["empty", "missing", "not a folder", "read-only"])
+@pytest.mark.parametrize(
+    "home",
+    ["read-only", *(pytest.param(home, marks=pytest.mark.slow) for home in ("empty", "missing", "not a folder"))],
+)
 def test_a_run_needs_neither_network_nor_home(tmp_path: Path, home: str) -> None:
     place = tmp_path / "home"
     if home == "empty":

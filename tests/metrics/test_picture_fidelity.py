@@ -173,6 +173,7 @@ def test_tiny_pictures_have_what_can_be_had(shape: tuple[int, int, int]) -> None
     assert len(tables[0].rows) == 4
 
 
+@pytest.mark.slow
 def test_large_pictures_are_compared_in_fewer_pairs() -> None:
     side = torch.zeros(110, 3, 160, 160)
     _, _, notes = picture_figures(side, side, side, side, random=np.random.default_rng(0))

@@ -111,6 +111,7 @@ def test_correlations_are_those_of_all_steps_together() -> None:
     assert found == pytest.approx([np.corrcoef(joined.T)[0, 1]], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_and_leaves_chance_alone() -> None:
     sides = [steps(walks(80, seed)) for seed in range(4)]
     before = torch.random.get_rng_state()
