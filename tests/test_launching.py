@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,23 @@ from gannet.run import RunFolder
 
 ODD = "my $(touch hacked) `touch hacked` 'pictures' \"all\"; touch hacked"
 TRAIN = ["train", "toy:ring", "--out", "run", "--samples", "2k", "--size", "0.5"]
+SRUN = """[ "$1" = --kill-on-bad-exit=1 ] || exit 64
+shift
+export JOB=$PPID
+for id in 0 1; do SLURM_NODEID=$id "$@" & tasks+=" $! "; done
+trap 'kill -USR1 $tasks' USR1
+worst=0
+while [ -n "$tasks" ]; do
+    wait -n -p ended $tasks
+    code=$?
+    [ -n "$ended" ] || continue
+    tasks=${tasks/ $ended /}
+    [ $code -gt $worst ] && worst=$code
+    [ $code -ne 0 ] && [ -n "$tasks" ] && kill -KILL $tasks
+done
+exit $worst"""
+"""Two machines, which are both this one. As srun does: a signal reaches both, a failure ends both, the highest code is
+told (https://slurm.schedmd.com/srun.html)."""
 
 
 def test_a_slurm_script_is_valid_and_says_what_was_asked() -> None:
@@ -118,52 +137,60 @@ def test_the_verb_writes_a_file_says_what_is_next_and_overwrites_nothing(
     assert "#SBATCH --nodes=2" in (tmp_path / "gannet-toy-ring.sbatch").read_text()
 
 
-def test_a_job_whose_task_fails_ends_with_its_code_and_does_not_queue_again(tmp_path: Path) -> None:
+def requeueing(folder: Path) -> str:
+    """A `scontrol` that leaves a file where a job queues again."""
+    return f'[ "$1" = requeue ] && touch {shlex.quote(str(folder / "requeued"))} || echo 127.0.0.1'
+
+
+def test_a_job_whose_task_fails_ends_with_a_failure_and_does_not_queue_again(tmp_path: Path) -> None:
     fakes = {
-        "gannet": "exit 3",
-        "srun": 'shift; "$@"',
-        "scontrol": f'[ "$1" = requeue ] && touch {shlex.quote(str(tmp_path / "requeued"))} || echo 127.0.0.1',
+        "gannet": "[ $SLURM_NODEID = 1 ] && exit 3; exec sleep 100",
+        "srun": SRUN,
+        "scontrol": requeueing(tmp_path),
     }
     job = ["bash", "-c", slurm(TRAIN, Cluster(nodes=2))]
-    assert subprocess.run(job, env=with_fakes(tmp_path, fakes), timeout=60).returncode == 3
+    assert subprocess.run(job, env=with_fakes(tmp_path, fakes), timeout=60).returncode in (3, 128 + signal.SIGKILL)
     assert not (tmp_path / "requeued").exists()
 
 
-@pytest.mark.parametrize("own", [True, False])
-def test_a_skypilot_task_installs_the_uploaded_source_or_the_published_version(own: bool, tmp_path: Path) -> None:
-    if own:
-        (tmp_path / "src" / "gannet").mkdir(parents=True)
+@pytest.mark.parametrize("code", [0, 128 + signal.SIGUSR1])
+def test_a_job_that_was_warned_queues_again_unless_its_run_came_to_an_end(code: int, tmp_path: Path) -> None:
+    gannet_fake = f"""trap 'sleep 1; exit {int(code)}' USR1
+touch ready$SLURM_NODEID
+if [ $SLURM_NODEID = 0 ]; then until [ -e ready1 ]; do sleep 0.1; done; kill -USR1 $JOB; fi
+while true; do sleep 0.1; done"""
+    fakes = {"gannet": gannet_fake, "srun": SRUN, "scontrol": requeueing(tmp_path)}
+    job = ["bash", "-c", slurm(TRAIN, Cluster(nodes=2))]
+    done = subprocess.run(job, cwd=tmp_path, env=with_fakes(tmp_path, fakes), timeout=60)
+    assert done.returncode == code
+    assert (tmp_path / "requeued").exists() == (code != 0)
+
+
+@pytest.mark.parametrize("project", ["gannet", "another", None])
+def test_a_skypilot_task_installs_the_uploaded_source_or_the_published_version(
+    project: str | None, tmp_path: Path
+) -> None:
+    if project is not None:
+        (tmp_path / "pyproject.toml").write_text(f'[project]\nname = "{project}"\n')
     setup = yaml.safe_load(skypilot(TRAIN, Cluster()))["setup"]
     environment = with_fakes(tmp_path, {"pip": 'printf "%s" "$2" > installed'})
     subprocess.run(["bash", "-c", setup], cwd=tmp_path, env=environment, check=True, timeout=60)
-    assert (tmp_path / "installed").read_text() == (".[all]" if own else f"gannet[all]=={gannet.__version__}")
+    expected = ".[all]" if project == "gannet" else f"gannet[all]=={gannet.__version__}"
+    assert (tmp_path / "installed").read_text() == expected
+
+
+def test_the_line_by_which_a_skypilot_task_knows_its_source_is_in_the_project() -> None:
+    assert '\nname = "gannet"\n' in (Path(__file__).parents[1] / "pyproject.toml").read_text()
 
 
 @pytest.mark.slow
 def test_a_slurm_script_trains_one_run_on_two_machines_and_queues_again_when_its_time_is_over(tmp_path: Path) -> None:
     python = shlex.quote(sys.executable)
-    fakes = {
-        "gannet": f'exec {python} -m gannet "$@"',
-        # Two machines, which are both this one; a signal reaches both, as srun passes it on.
-        "srun": """shift
-for id in 0 1; do SLURM_NODEID=$id "$@" & tasks="$tasks $!"; done
-trap 'kill -USR1 $tasks' USR1
-worst=0
-for task in $tasks; do
-    wait $task; code=$?
-    while kill -0 $task 2>/dev/null; do wait $task; code=$?; done
-    [ $code -gt $worst ] && worst=$code
-done
-exit $worst""",
-        "scontrol": f'[ "$1" = requeue ] && touch {shlex.quote(str(tmp_path / "requeued"))} || echo 127.0.0.1',
-    }
+    fakes = {"gannet": f'exec {python} -m gannet "$@"', "srun": SRUN, "scontrol": requeueing(tmp_path)}
     environment = with_fakes(tmp_path, fakes)
     long = ["train", "toy:ring", "--out", "run", "--samples", "60k", "--size", "0.5"]
     (tmp_path / "job").write_text(slurm(long, Cluster(nodes=2, processes="1")))
     job = subprocess.Popen(["bash", "job"], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL)
-    import signal
-    import time
-
     patience = time.monotonic() + 120
     while not (RunFolder.exists(tmp_path / "run") and (tmp_path / "run" / "log.jsonl").exists()):
         assert job.poll() is None and time.monotonic() < patience

@@ -246,20 +246,29 @@ def test_an_impossible_layout_is_one_line(options: list[str], told: str, capsys)
     assert ended.value.code == 2 and told in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_a_group_that_somebody_else_has_made_is_joined() -> None:
-    code = """
-import torch, torch.distributed as dist
-dist.init_process_group("gloo")
+@pytest.mark.parametrize("somebody_else", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(0)", pytest.param("1 / 0", marks=pytest.mark.slow)])
+def test_a_group_of_ours_or_of_somebody_else_is_joined_and_left_before_the_interpreter_falls_down(
+    somebody_else: bool, ending: str
+) -> None:
+    code = f"""
+import atexit, os, torch, torch.distributed as dist
+atexit.register(lambda: dist.is_initialized() and os._exit(7))  # runs last of all that is registered
+if {somebody_else}:
+    dist.init_process_group("gloo")
 from gannet.ranks import Ranks
 ranks = Ranks.of_environment("cpu")
 numbers = torch.tensor([1.0 + ranks.index])
 ranks.sum(numbers)
 assert numbers.item() == 3.0 and ranks.told(lambda: ranks.index) == 0
+{ending}
 """
-    port = free_port()
-    running = [subprocess.Popen([sys.executable, "-c", code], env=environment(index, 2, port)) for index in range(2)]
-    assert [each.wait(timeout=120) for each in running] == [0, 0]
+    port, line = free_port(), [sys.executable, "-c", code]
+    running = [
+        subprocess.Popen(line, env=environment(index, 2, port), stderr=subprocess.PIPE, text=True) for index in range(2)
+    ]
+    told = [each.communicate(timeout=120)[1] for each in running]
+    assert [each.returncode for each in running] == [int(ending == "1 / 0")] * 2, told
 
 
 @pytest.mark.slow

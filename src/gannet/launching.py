@@ -102,7 +102,8 @@ def slurm(command: Sequence[str], cluster: Cluster) -> str:
             "wait $playing",
             "code=$?",
             "while kill -0 $playing 2>/dev/null; do wait $playing; code=$?; done",
-            'if [ "$again" = yes ]; then scontrol requeue "$SLURM_JOB_ID"; fi',
+            # A run that came to its end in the last minutes need not wait for machines once more.
+            'if [ "$again" = yes ] && [ $code -ne 0 ]; then scontrol requeue "$SLURM_JOB_ID"; fi',
             "exit $code",
             "",
         ]
@@ -121,7 +122,7 @@ def skypilot(command: Sequence[str], cluster: Cluster) -> str:
         "file_mounts:",
         f"  {MOUNT}:",
         f"    name: {cluster.bucket}",
-        "    mode: MOUNT_CACHED  # checkpoints are renamed into place, which MOUNT cannot do on every store",
+        "    mode: MOUNT_CACHED  # the log grows and checkpoints are renamed, which MOUNT cannot do on every store",
     ]
     unmounted = [
         f"# With --bucket NAME a bucket is mounted at {MOUNT}: put --out below it, and a run survives its machines.",
@@ -137,7 +138,8 @@ def skypilot(command: Sequence[str], cluster: Cluster) -> str:
             *(mounts if cluster.bucket else unmounted),
             "setup: |",
             # What is uploaded may be Gannet's own source, as it is for whoever works on it.
-            f'  if [ -d src/gannet ]; then pip install ".[all]"; else pip install "gannet[all]=={__version__}"; fi',
+            """  if grep -qs '^name = "gannet"' pyproject.toml; then pip install ".[all]";""",
+            f'  else pip install "gannet[all]=={__version__}"; fi',
             "run: |",
             '  first=$(echo "$SKYPILOT_NODE_IPS" | head -n 1)',
             f"  {line} --processes {shlex.quote(cluster.processes)} --node {node}",

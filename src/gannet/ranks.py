@@ -8,6 +8,7 @@ each process owns a part (`weights.py`). The first rank alone looks, decides and
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import sys
@@ -63,6 +64,7 @@ class Ranks:
             silence = timedelta(seconds=float(os.environ.get("GANNET_SILENCE", SILENCE)))
             with _explained():
                 dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=silence)
+        atexit.register(_leave)
         return cls(index, count, local, own, int(os.environ.get("GANNET_DIVIDE_FROM", DIVIDE_FROM)))
 
     @property
@@ -169,10 +171,11 @@ class Ranks:
         if self.first:
             self.told(lambda: None)
 
-    def leave(self) -> None:
-        """End the conversation, after the last step."""
-        if not self.alone and dist.is_initialized():
-            dist.destroy_process_group()
+
+def _leave() -> None:
+    """End the conversation while the interpreter stands: its threads abort a process that falls down around them."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[list[int], str]]:

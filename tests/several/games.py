@@ -119,4 +119,3 @@ if __name__ == "__main__":
     save_file(
         {key: value.contiguous() for key, value in results.items()}, Path(sys.argv[1]) / f"{together.index}.safetensors"
     )
-    together.leave()
