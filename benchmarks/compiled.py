@@ -1,6 +1,6 @@
 """Whether `torch.compile` pays: the generator's turn, which differentiates once, compiled and not, in turns.
 
-    python benchmarks/compiled.py [--device cuda] [--rounds 12]
+    python benchmarks/compiled.py [--device cuda] [--rounds 12] [--only NAME ...]
 
 Printed are the time the compiler takes, the medians of a turn and their ratio: above 1 compiling wins. A discriminator
 that is differentiated twice cannot be compiled as it is (PyTorch refuses). On a GPU the eager turn is replayed from a
@@ -52,10 +52,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--only", nargs="*", help="names of lines")
     arguments = parser.parse_args()
     away = arguments.device == "cuda"
     clock = time.perf_counter if away else time.process_time
     for name, (shape, size, batch) in (GPU if away else CPU).items():
+        if arguments.only and name not in arguments.only:
+            continue
         torch.manual_seed(0)
         recipe = R3GAN(batch_size=batch, augment="none")
         networks = recipe.build(Spec("images", shape), size=size, count=1000, holdout=0)

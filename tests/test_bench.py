@@ -34,18 +34,19 @@ def test_operations_of_products_are_counted_and_others_are_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"),
+    ("name", "away", "kind"),
     [
-        ("aten::mkldnn_convolution", "convolutions"),
-        ("sm90_xmma_dgrad_implicit_gemm_bf16", "convolutions"),
-        ("aten::addmm", "matrix products"),
-        ("aten::leaky_relu_backward", "element by element"),
-        ("aten::_fused_adam_", "optimisers"),
-        ("torch::autograd::accumulategrad", "the way through Python"),
+        ("aten::mkldnn_convolution", False, "convolutions"),
+        ("sm90_xmma_dgrad_implicit_gemm_bf16", True, "convolutions"),
+        ("aten::addmm", False, "matrix products"),
+        ("aten::leaky_relu_backward", False, "element by element"),
+        ("biased_rectified", True, "element by element"),
+        ("aten::_fused_adam_", False, "optimisers"),
+        ("torch::autograd::accumulategrad", False, "the way through Python"),
     ],
 )
-def test_operations_are_told_apart_by_kind(name: str, kind: str) -> None:
-    assert _kind(name) == kind
+def test_operations_are_told_apart_by_kind(name: str, away: bool, kind: str) -> None:
+    assert _kind(name, away=away) == kind
 
 
 def test_a_bench_tells_shares_of_a_whole_and_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

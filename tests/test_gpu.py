@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from gannet import fused
 from gannet.domains.domain import ArrayDataset
 from gannet.engine import Engine
 from gannet.portion import normal
+from gannet.precision import _gradient
 from gannet.recipes import recipe_named
 from gannet.recipes.r3gan import R3GAN
 from gannet.recorded import WARM_UP, Recorder
@@ -143,3 +145,47 @@ def test_bf16_gradients_point_where_fp32_ones_do() -> None:
         engine._move(engine.recipe.turns[0], engine.orders[0].indices(0, 16))
         gradients.append(engine.weights["discriminator"].own.grad.clone())
     assert torch.cosine_similarity(*gradients, dim=0) > 0.97
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(3, 160, 9, 7), (2, 24, 33, 16), (5, 512, 4, 4), (2, 300, 1, 1)])
+def test_a_bias_and_an_activation_at_once_are_those_in_turns(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    pytest.importorskip("triton")
+    torch.manual_seed(0)
+    x, g = (torch.randn(shape).to(dtype) for _ in range(2))
+    bias, more = torch.randn(shape[1]), torch.randn(shape[:2])
+    expected = fused.biased_rectified(x.double(), bias.double(), 0.2, inplace=False)
+    passed, total = fused.masked(g.double(), x.double(), 0.2, summed=True)
+    along, _ = fused.masked(g.double(), x.double(), 0.2, more=more.double())
+    there = [each.cuda().contiguous(memory_format=torch.channels_last) for each in (x, g)]
+    assert fused.works_on(there[0])
+    found = fused.biased_rectified(there[0].clone(), bias.cuda(), 0.2, inplace=True)
+    found_passed, found_total = fused.masked(there[1], there[0], 0.2, summed=True)
+    found_along, none = fused.masked(there[1], there[0], 0.2, more=more.cuda())
+    assert none is None and found_total is not None and total is not None
+    close = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 1e-2, "atol": 1e-2}
+    for ours, theirs in ((found, expected), (found_passed, passed), (found_along, along)):
+        assert ours.dtype == dtype
+        torch.testing.assert_close(ours.double().cpu(), theirs, **close)
+    torch.testing.assert_close(found_total.double().cpu(), total, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [1.0, 2.0])
+def test_gradients_with_what_is_done_at_once_are_those_of_turns(size: float, monkeypatch) -> None:
+    pytest.importorskip("triton")
+    gradients = []
+    for at_once in (True, False):
+        if not at_once:
+            monkeypatch.setattr(fused, "works_on", lambda x: False)
+        torch.manual_seed(0)
+        recipe = R3GAN(batch_size=16, gamma=0.5, augment="none")
+        networks = recipe.build(Spec("images", (3, 32, 32)), size=size, count=200, holdout=0)
+        data = ArrayDataset(torch.rand(200, 3, 32, 32) * 2 - 1)
+        engine = Engine(recipe, networks, data, total=10**6, device="cuda", precision="fp32")
+        for turn in recipe.turns:
+            for parameter in engine.weights[turn.player].parameters:
+                torch.nn.init.normal_(parameter, 0, 0.1)
+        gradients.append([_gradient(engine, turn, bf16=False) for turn in recipe.turns])
+    for ours, theirs in zip(*gradients, strict=True):
+        # Not to the last digits: cuDNN rounds mantissas.
+        assert torch.cosine_similarity(ours, theirs, dim=0) > 0.9999

@@ -12,8 +12,9 @@ from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
+from gannet import fused
 from gannet.augment.pictures import DifferentiableAugmentation
-from gannet.homogeneous import dense, is_piecewise_linear, value_and_slope
+from gannet.homogeneous import is_piecewise_linear, merged, value_and_slope
 from gannet.judge import Judge
 from gannet.losses import one_centred, zero_centred
 from gannet.memory import saved_bytes
@@ -82,6 +83,25 @@ def test_gradients_of_any_loss_of_logits_and_slopes_are_those_of_differentiating
     scale = max(float(gradient.norm()) for gradient in theirs)
     for mine, his in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, his, rtol=1e-11, atol=1e-12 * scale)
+
+
+@pytest.mark.parametrize("name", ["small pictures", "bottlenecks", "classes"])
+def test_a_bias_and_an_activation_at_once_have_the_derivatives_of_one_after_the_other(name: str, monkeypatch) -> None:
+    network, samples, condition = discriminator_of(name)
+    weights = list(network.parameters())
+
+    def gradients() -> list[Tensor]:
+        losses = game(*value_and_slope(network, samples, condition)), game(*twice(network, samples, condition))
+        losses = *losses, network(samples, condition).square().sum()
+        return [each for loss in losses for each in torch.autograd.grad(loss, weights, materialize_grads=True)]
+
+    expected = gradients()
+    asked: list[torch.Size] = []
+    monkeypatch.setattr(fused, "works_on", lambda x: asked.append(x.shape) is None)
+    found = gradients()
+    assert asked
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12 * float(theirs.norm() + 1))
 
 
 def test_through_an_augmentation_slopes_are_by_the_samples_before_it() -> None:
@@ -213,7 +233,9 @@ def test_what_is_computed_again_gives_the_same_bits_and_keeps_less(name: str) ->
     assert kept[1] < 0.8 * kept[0]
 
 
-def test_a_grouped_convolution_is_a_dense_one_with_zeros_between() -> None:
+@pytest.mark.parametrize("together", [1, 2, 4])
+def test_groups_that_come_together_are_convolved_as_apart(together: int) -> None:
     x, weight = torch.randn(2, 12, 5, 5, dtype=torch.float64), torch.randn(8, 3, 3, 3, dtype=torch.float64)
-    grouped = torch.conv2d(x, weight, None, padding=1, groups=4)
-    torch.testing.assert_close(torch.conv2d(x, dense(weight, 4), None, padding=1), grouped, rtol=1e-12, atol=1e-12)
+    apart = torch.conv2d(x, weight, None, padding=1, groups=4)
+    found = torch.conv2d(x, merged(weight, 4, together), None, padding=1, groups=4 // together)
+    torch.testing.assert_close(found, apart, rtol=1e-12, atol=1e-12)

@@ -24,6 +24,8 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d, leaky_relu
 from torch.utils.checkpoint import checkpoint
 
+from gannet import fused
+
 Pair = tuple[int, ...]
 FEW_GROUPS = 4
 """Groups of a convolution up to which a GPU is faster without them."""
@@ -111,19 +113,33 @@ def rectified(x: Tensor, slope: float, *, inplace: bool) -> Tensor:
     return rectified
 
 
-def convolved(layer: nn.Conv2d, x: Tensor) -> Tensor:
+def biased_rectified(x: Tensor, bias: Tensor, slope: float, *, inplace: bool) -> Tensor:
+    """Leaky ReLU of x [n, channels, h, w] plus a bias [channels], at once where there are kernels for it."""
+    if not fused.works_on(x):
+        return rectified(biased(x, bias[:, None, None]), slope, inplace=True)
+    y: Tensor = _BiasedRectified.apply(x, bias, _one, slope, inplace)
+    return y
+
+
+def convolved(layer: nn.Conv2d, x: Tensor, *, without_bias: bool = False) -> Tensor:
     """What `layer` makes of x [n, channels, h, w]."""
-    weight, groups = layer.weight, layer.groups
+    weight, groups, bias = layer.weight, layer.groups, None if without_bias else layer.bias
     if 1 < groups <= FEW_GROUPS and x.device.type == "cuda":
-        weight, groups = dense(weight, groups), 1
-    geometry = (layer.stride, layer.padding, layer.dilation, groups)
+        weight, groups = merged(weight, groups, groups), 1
     if _one is None:
-        return conv2d(x, weight, layer.bias, layer.stride, layer.padding, layer.dilation, groups)
+        return conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
     if torch.is_autocast_enabled(x.device.type):
         half = torch.get_autocast_dtype(x.device.type)
         x, weight = x.to(half), weight.to(half)
-    y: Tensor = _Convolved.apply(x, weight, geometry)
-    return y if layer.bias is None else biased(y, layer.bias[:, None, None])
+    y: Tensor = _Convolved.apply(x, weight, (layer.stride, layer.padding, layer.dilation, groups))
+    return y if bias is None else biased(y, bias[:, None, None])
+
+
+def convolved_rectified(layer: nn.Conv2d, x: Tensor, slope: float) -> Tensor:
+    """Leaky ReLU of what `layer` makes of x [n, channels, h, w]."""
+    if layer.bias is None or not fused.works_on(x):
+        return rectified(convolved(layer, x), slope, inplace=True)
+    return biased_rectified(convolved(layer, x, without_bias=True), layer.bias, slope, inplace=True)
 
 
 def recomputed(play: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -137,13 +153,14 @@ def recomputed(play: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     return given
 
 
-def dense(weight: Tensor, groups: int) -> Tensor:
-    """The weight [outputs, inputs, h, w] of the convolution without groups that does the same: zeros between.
+def merged(weight: Tensor, groups: int, together: int) -> Tensor:
+    """The weight [outputs, together * inputs, h, w] of the convolution of groups / together groups that does the same.
 
-    A GPU has a slow way with few groups and multiplies matrices of that size in no time, zeros and all.
+    `weight` [outputs, inputs, h, w] is that of `groups`; between those that come together there are zeros.
     """
-    apart = torch.eye(groups, device=weight.device, dtype=weight.dtype)[:, None, :, None, None, None]
-    return (apart * weight.unflatten(0, (groups, -1))[:, :, None]).flatten(0, 1).flatten(1, 2)
+    apart = torch.eye(together, device=weight.device, dtype=weight.dtype)[:, None, :, None, None, None]
+    own = weight.unflatten(0, (groups // together, together, -1))
+    return (apart * own[:, :, :, None]).flatten(0, 2).flatten(1, 2)
 
 
 class _Rectified(Function):
@@ -174,6 +191,41 @@ class _RectifiedSlope(Function):
     @staticmethod
     def backward(ctx: Any, by_input: Tensor) -> Any:
         return _RectifiedSlope.apply(by_input, ctx.saved_tensors[0], ctx.slope), None, None
+
+
+class _BiasedRectified(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, bias: Tensor, one: Tensor | None, slope: float, inplace: bool) -> Tensor:
+        y = fused.biased_rectified(x, bias, slope, inplace=inplace)
+        if inplace:
+            ctx.mark_dirty(x)
+        ctx.save_for_backward(y, bias)
+        ctx.slope, ctx.homogeneous = slope, one is not None
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, by_output: Tensor) -> Any:
+        y, bias = ctx.saved_tensors
+        learning = ctx.needs_input_grad[1]
+        by_input, total = _BiasedRectifiedSlope.apply(by_output, y.detach(), ctx.slope, ctx.homogeneous or learning)
+        if ctx.homogeneous:  # where the gradient by the bias is never asked for at a first derivative
+            return by_input, None, (total * bias).sum(1), None, None
+        return by_input, total.sum(0) if learning else None, None, None, None
+
+
+class _BiasedRectifiedSlope(Function):
+    """Linear in its first argument; beside the gradient by the input, its sum over all places."""
+
+    @staticmethod
+    def forward(ctx: Any, by_output: Tensor, y: Tensor, slope: float, summed: bool) -> Any:
+        ctx.save_for_backward(y)
+        ctx.slope = slope
+        return fused.masked(by_output, y, slope, summed=summed)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, by_input: Tensor, by_total: Tensor) -> Any:
+        return fused.masked(by_input, ctx.saved_tensors[0], ctx.slope, more=by_total)[0], None, None, None
 
 
 class _Convolved(Function):

@@ -12,9 +12,18 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from gannet.homogeneous import PiecewiseLinear, biased
+from gannet.homogeneous import PiecewiseLinear
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import LEAKY_GAIN, Activation, Stage, activate, convolution, laid_out, linear, rounded
+from gannet.networks.layers import (
+    LEAKY_GAIN,
+    Activation,
+    Stage,
+    activate_biased,
+    convolution,
+    laid_out,
+    linear,
+    rounded,
+)
 from gannet.networks.resample import Resample, Size, halvings
 from gannet.spec import Spec
 
@@ -76,7 +85,7 @@ class Bottleneck(nn.Module):
         self.narrow = convolution(middle, width, 1, gain=0.0, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.narrow(activate(self.mix(activate(self.widen(x)))))
+        return x + self.narrow(self.mix.activated(self.widen.activated(x)))
 
 
 class DenseBlock(nn.Module):
@@ -92,7 +101,7 @@ class DenseBlock(nn.Module):
         self.last = convolution(width, width, 3, gain=0.0, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.last(activate(self.first(activate(biased(x, self.bias)))))
+        return x + self.last(self.first.activated(activate_biased(x, self.bias)))
 
 
 def level(plan: Plan, index: int) -> Stage:
@@ -140,7 +149,7 @@ class ToPicture(nn.Module):
         self.convolution = convolution(width, channels, 3 if bare else 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.convolution(x if self.bias is None else activate(biased(x, self.bias)))
+        return self.convolution(x if self.bias is None else activate_biased(x, self.bias))
 
 
 class ConvnetDiscriminator(PiecewiseLinear):

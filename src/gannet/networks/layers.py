@@ -11,7 +11,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from gannet.homogeneous import convolved, recomputed, rectified
+from gannet.homogeneous import biased_rectified, convolved, convolved_rectified, recomputed, rectified
 
 SLOPE = 0.2
 """Slope of the leaky ReLU below zero, as in every GAN since DCGAN."""
@@ -22,6 +22,11 @@ LEAKY_GAIN = sqrt(2 / (1 + SLOPE**2))
 def activate(x: Tensor) -> Tensor:
     """Leaky ReLU, in place: no layer here needs its output again once it has been activated."""
     return rectified(x, SLOPE, inplace=True)
+
+
+def activate_biased(x: Tensor, bias: Tensor) -> Tensor:
+    """Leaky ReLU of x [n, channels, h, w] plus a bias [channels, 1, 1]."""
+    return biased_rectified(x, bias.flatten(), SLOPE, inplace=False)
 
 
 class Activation(nn.Module):
@@ -50,6 +55,10 @@ class Convolution(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         return convolved(self, x)
 
+    def activated(self, x: Tensor) -> Tensor:
+        """Leaky ReLU of what comes out."""
+        return convolved_rectified(self, x, SLOPE)
+
 
 def linear(inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True) -> nn.Linear:
     """[n, inputs] -> [n, outputs]; a gain of 0 gives a map that starts at zero."""
@@ -60,7 +69,7 @@ def linear(inputs: int, outputs: int, *, gain: float = 1.0, bias: bool = True) -
 
 def convolution(
     inputs: int, outputs: int, kernel: int, *, gain: float = 1.0, groups: int = 1, bias: bool = True
-) -> nn.Conv2d:
+) -> Convolution:
     """[n, inputs, h, w] -> [n, outputs, h, w] with an odd kernel, zero padding and `groups` independent groups."""
     assert kernel % 2 == 1 and inputs % groups == 0 and outputs % groups == 0
     layer = Convolution(inputs, outputs, kernel, padding=kernel // 2, groups=groups, bias=bias)
