@@ -102,6 +102,7 @@ def moments(engine: Engine) -> dict[str, Tensor]:
     return engine.tensors()["optimisers"]
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_a_step_waits_for_nothing() -> None:
     engine = game(gamma=0.1)
     for _ in range(6):

@@ -12,13 +12,13 @@ from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from gannet import fused
+from gannet import fused, homogeneous
 from gannet.augment.pictures import DifferentiableAugmentation
 from gannet.homogeneous import is_piecewise_linear, merged, value_and_slope
 from gannet.judge import Judge
 from gannet.losses import one_centred, zero_centred
 from gannet.memory import saved_bytes
-from gannet.networks import default_pair
+from gannet.networks import convnets, default_pair
 from gannet.networks.layers import Activation, Convolution, Stage
 from gannet.spec import Condition, Field, Spec
 
@@ -102,6 +102,41 @@ def test_a_bias_and_an_activation_at_once_have_the_derivatives_of_one_after_the_
     assert asked
     for ours, theirs in zip(found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-12 * float(theirs.norm() + 1))
+
+
+VIEWS = {getattr(torch.ops.aten, name) for name in ("permute", "detach", "expand", "view", "_unsafe_view")}
+
+
+class Layouts(TorchDispatchMode):
+    """Notes pictures of many channels that do not lie with a pixel's channels side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for x in out if isinstance(out, tuple | list) else [out]:
+            if isinstance(x, Tensor) and x.dim() == 4 and len(x) == 6 and x.shape[1] > 3:
+                if func.overloadpacket not in VIEWS and not x.is_contiguous(memory_format=torch.channels_last):
+                    self.others.append(f"{func} {tuple(x.shape)} {x.stride()}")
+        return out
+
+
+@pytest.mark.parametrize("name", ["small pictures", "bottlenecks"])
+def test_where_channels_lie_side_by_side_they_do_so_in_all_four_passes(name: str, monkeypatch) -> None:
+    """As on a GPU, which otherwise rearranges the largest tensors again and again."""
+
+    def side_by_side(x: Tensor) -> Tensor:
+        return homogeneous.side_by_side(x) if x.dim() == 4 else x
+
+    network, samples, condition = discriminator_of(name)
+    monkeypatch.setattr(homogeneous, "laid_out", side_by_side)
+    monkeypatch.setattr(convnets, "laid_out", side_by_side)
+    monkeypatch.setattr(fused, "works_on", lambda x: x.is_contiguous(memory_format=torch.channels_last))
+    with Layouts() as layouts:
+        game(*value_and_slope(network, samples, condition)).backward()
+    assert layouts.others == []
 
 
 def test_through_an_augmentation_slopes_are_by_the_samples_before_it() -> None:

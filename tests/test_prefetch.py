@@ -190,6 +190,16 @@ def test_waiting_is_measured_and_hidden_behind_the_game() -> None:
     assert hidden.ahead.waited < direct.ahead.waited
 
 
+@pytest.mark.parametrize(
+    ("busy", "counted"), [((True, True), False), ((True, False), True), ((False, True), True), ((False, False), True)]
+)
+def test_a_read_is_waited_for_unless_the_device_has_enough_to_do_before_and_after_it(busy, counted: bool) -> None:
+    game, states = Game(Slow(seconds=0.01)), iter(busy)
+    with Prefetcher(game.data.read, game.upcoming, busy=lambda: next(states)) as ahead:
+        ahead.read(np.array([3, 4]))
+        assert (ahead.waited > 0.005) == counted == bool(ahead.waited)
+
+
 def test_threads_end_with_close_and_with_the_last_reference() -> None:
     others = set(threading.enumerate())
 

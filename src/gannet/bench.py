@@ -150,7 +150,7 @@ def operations_a_sample(engine: Engine) -> float:
 def kinds_of_operations(engine: Engine) -> dict[str, float]:
     """Kind -> share of the device's own time in a few steps."""
     away = engine.device.type == "cuda"
-    with profile(activities=[ProfilerActivity.CUDA if away else ProfilerActivity.CPU]) as seen:
+    with profile(activities=[ProfilerActivity.CUDA if away else ProfilerActivity.CPU], acc_events=True) as seen:
         for _ in range(PROFILED):
             engine.step()
         engine.settle()

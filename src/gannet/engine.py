@@ -27,7 +27,7 @@ from gannet.errors import GannetError
 from gannet.judge import OBSERVE_EVERY
 from gannet.memory import kept_by_the_process
 from gannet.order import Order, PoissonOrder, draws, mixed_seed, redraw, reseed
-from gannet.prefetch import Prefetcher, near, to_device
+from gannet.prefetch import Prefetcher, computing, near, to_device
 from gannet.ranks import Groups, Ranks
 from gannet.recorded import Recorder
 from gannet.tally import Tally
@@ -118,7 +118,10 @@ class Engine:
         self.drawn, turns = drawn, range(len(recipe.turns))
         self.orders = [drawn or Order(len(train), seed, "turn", index, runs=train.runs) for index in turns]
         self.ahead = Prefetcher(
-            lambda indices: self.train.read(indices), self._upcoming, pinned=self.device.type == "cuda"
+            lambda indices: self.train.read(indices),
+            self._upcoming,
+            pinned=self.device.type == "cuda",
+            busy=lambda: computing(self.device),
         )
         self.observed = Order(len(holdout), seed, "holdout") if holdout is not None else None
         self.seen, self.skipped, self.bad_in_a_row = 0, 0, 0

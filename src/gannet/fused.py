@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-TILE = 4096
+TILE = 8192
 """Numbers that a program of a kernel takes at once."""
 MOST_CHANNELS = 128
 """Channels among them."""
@@ -63,7 +63,9 @@ def masked(
         g, y, passed if more is None else more, passed, parts, channels, height * width, slope,
         MORE=more is not None, SUMMED=summed, **sizes,
     )  # fmt: skip
-    return passed, parts.sum(1) if summed else None
+    if not summed:
+        return passed, None
+    return passed, parts[:, 0] if grid[1] == 1 else parts.sum(1)
 
 
 def _laid(x: Tensor) -> tuple[tuple[int, int, int], dict[str, int]]:

@@ -48,6 +48,11 @@ def near(data: Dataset, device: torch.device) -> Dataset:
     return data if held is None else held
 
 
+def computing(device: torch.device) -> bool:
+    """Whether a GPU still has to do what it has been given; a CPU has always done it."""
+    return device.type == "cuda" and not torch.cuda.current_stream(device).query()
+
+
 class Prefetcher:
     """Reads the batches of a plan before they are asked for, one at a time and in its order.
 
@@ -56,7 +61,7 @@ class Prefetcher:
     """
 
     waited: float
-    """Seconds that callers of `read` have waited for data, all in all."""
+    """Seconds that callers of `read` have waited for data, all in all, while the device had nothing to do."""
 
     def __init__(
         self,
@@ -67,15 +72,16 @@ class Prefetcher:
         memory: int = MEMORY,
         pinned: bool = False,
         worth: float = WORTH_SECONDS,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """`upcoming()` iterates over the indices of batches to come; it may begin before the batch just asked for.
 
         `pinned` holds batches in page-locked memory, from which a GPU copies while it computes. Reads that take less
-        than `worth` seconds are made directly.
+        than `worth` seconds are made directly. While the device is `busy` nobody waits for data.
         """
         assert depth >= 1
         self._read, self._upcoming, self._depth, self._memory = read, upcoming, depth, memory
-        self._pinned, self._worth = pinned, worth
+        self._pinned, self._worth, self._busy = pinned, worth, busy
         self._pool: ThreadPoolExecutor | None = None
         self._plan: Iterator[np.ndarray] | None = None
         self._ready: deque[tuple[np.ndarray, Future[tuple[Batch, float]]]] = deque()
@@ -85,14 +91,15 @@ class Prefetcher:
 
     def read(self, indices: np.ndarray) -> Batch:
         """What `read(indices)` gives, at once where it was planned; whatever that raises is raised here."""
-        started = time.perf_counter()
+        busy, started = self._busy(), time.perf_counter()
         try:
             future = self._planned(indices)
             batch, seconds = self._timed(indices) if future is None else future.result()
             self._learn(seconds)
             self._look_ahead(indices, batch, found=future is not None)
         finally:
-            self.waited += time.perf_counter() - started
+            if not (busy and self._busy()):
+                self.waited += time.perf_counter() - started
         return batch
 
     def close(self) -> None:

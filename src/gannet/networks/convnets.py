@@ -12,7 +12,7 @@ from math import sqrt
 import torch
 from torch import Tensor, nn
 
-from gannet.homogeneous import PiecewiseLinear
+from gannet.homogeneous import PiecewiseLinear, laid_out
 from gannet.networks.heads import LatentInput, ProjectionHead
 from gannet.networks.layers import (
     LEAKY_GAIN,
@@ -20,7 +20,6 @@ from gannet.networks.layers import (
     Stage,
     activate_biased,
     convolution,
-    laid_out,
     linear,
     rounded,
 )
@@ -177,7 +176,7 @@ class ConvnetDiscriminator(PiecewiseLinear):
 
     def forward(self, samples: Tensor, condition: Tensor | None = None) -> Tensor:
         features = self.levels(self.picture(laid_out(samples)))
-        return self.head((features * self.read).sum((2, 3)), condition)
+        return self.head((features * laid_out(self.read[None])).sum((2, 3)), condition)
 
 
 def convnet_pair(spec: Spec, *, size: float, latent: int) -> tuple[ConvnetGenerator, ConvnetDiscriminator]:

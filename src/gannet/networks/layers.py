@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from math import sqrt
 
-import torch
 from torch import Tensor, nn
 
 from gannet.homogeneous import biased_rectified, convolved, convolved_rectified, recomputed, rectified
@@ -83,11 +82,6 @@ def initialise(layer: nn.Linear | nn.Conv2d, gain: float) -> None:
     nn.init.normal_(layer.weight, 0.0, gain / sqrt(fan_in))
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
-
-
-def laid_out(x: Tensor) -> Tensor:
-    """[n, channels, h, w] as the device convolves it fastest: on a GPU, a pixel's channels side by side."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cuda" else x
 
 
 def rounded(width: float, multiple: int, minimum: int) -> int:
