@@ -127,15 +127,18 @@ def timed(device: str, play: Callable[[], object], steps: int) -> float:
     return (clock() - started) / steps
 
 
-def peak(device: str, play: Callable[[], object]) -> float:
-    """GiB at most in a step; GPU only."""
+def peak(device: str, play: Callable[[], object], steps: int) -> float:
+    """GiB of a GPU's memory taken at most for some steps, with what recordings keep."""
     if device != "cuda":
         return float("nan")
     torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved()
     torch.cuda.reset_peak_memory_stats()
-    play()
+    for _ in range(steps):
+        play()
     torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() / 2**30
+    return (torch.cuda.max_memory_reserved() - before) / 2**30
 
 
 def compare(
@@ -151,10 +154,10 @@ def compare(
     generator, discriminator = twin["generator"].to(device), twin["judge"].discriminator.to(device)
     loop = itertools.repeat(None) if alone else plain(generator, discriminator, data, batch, recipe.latent, device)
     ours, theirs = [], []
-    for _ in range(6 if device == "cuda" else 2):
+    memory = peak(device, engine.step, 8), peak(device, lambda: next(loop), 1)
+    if device != "cuda":
         engine.step()
-    next(loop)
-    memory = peak(device, engine.step), peak(device, lambda: next(loop))
+        next(loop)
     steps = max(1, round(seconds / 12 / max(timed(device, lambda: next(loop), 1), timed(device, engine.step, 1))))
     for _ in range(5):
         with kept_by_the_process():  # as in `engine.play`

@@ -99,8 +99,12 @@ class Accumulation:
         return two - one
 
     def _terms(self, loss: Loss, real: Tensor, condition: Tensor | None) -> Terms:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+        with self.rounded():
             return loss(real, condition)
+
+    def rounded(self) -> torch.autocast:
+        """Within: products and convolutions are played in the game's precision."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
 
     def portions(self, length: int) -> list[Portion]:
         """This process's part of a batch in portions of at most `micro_batch`."""

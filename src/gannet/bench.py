@@ -104,9 +104,9 @@ def bench(engine: Engine, *, seconds: float = 10.0) -> Bench:
 
 
 def peak_bytes(device: torch.device) -> int:
-    """Most bytes held so far: on the GPU by tensors, else by the whole process."""
+    """Most bytes held so far: of the GPU's memory, with what recordings keep, else by the whole process."""
     if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+        return torch.cuda.max_memory_reserved(device)
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

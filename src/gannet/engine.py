@@ -343,12 +343,12 @@ class Engine:
         unseen = order.indices(index // OBSERVE_EVERY * count, count)
         for portion in self.batches.portions(count):
             redraw(start, self.device)
-            with portion.held(), torch.no_grad():
+            with portion.held(), torch.no_grad(), self.batches.rounded():
                 real, condition = self._read(self.train, trained[portion.start : portion.stop])
                 holdout = self._read(self.holdout, unseen[portion.start : portion.stop])
                 fake = self.recipe.generate(len(portion), condition)
                 sides = ((real, condition), holdout, (fake, condition))
-                logits.append(torch.stack([judge.discriminator(*side) for side in sides], 1))
+                logits.append(torch.stack([judge.discriminator(*side).to(fake.dtype) for side in sides], 1))
         judge.observe(*self.ranks.joined(torch.cat(logits), count).unbind(1))
 
     def _read(self, data: Dataset, indices: Any) -> tuple[Tensor, Tensor | None]:
