@@ -136,13 +136,16 @@ def biased_rectified(x: Tensor, bias: Tensor, slope: float, *, inplace: bool) ->
 def convolved(layer: nn.Conv2d, x: Tensor, *, without_bias: bool = False) -> Tensor:
     """What `layer` makes of x [n, channels, h, w]."""
     weight, groups, bias = layer.weight, layer.groups, None if without_bias else layer.bias
-    if 1 < groups <= FEW_GROUPS and x.device.type == "cuda":
+    device, dtype = x.device.type, layer.weight.dtype
+    if device == "cuda" and 1 < groups <= FEW_GROUPS:
         weight, groups = merged(weight, groups, groups), 1
+    if torch.is_autocast_enabled(device) and (device == "cuda" or _one is not None):
+        dtype = torch.get_autocast_dtype(device)
+    if device == "cuda":  # laid out once; a library would do so in every pass
+        weight = weight.to(dtype, memory_format=torch.channels_last)
+    x, weight = x.to(dtype), weight.to(dtype)
     if _one is None:
         return conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation, groups)
-    if torch.is_autocast_enabled(x.device.type):
-        half = torch.get_autocast_dtype(x.device.type)
-        x, weight = x.to(half), weight.to(half)
     y: Tensor = _Convolved.apply(x, weight, (layer.stride, layer.padding, layer.dilation, groups))
     return y if bias is None else biased(y, bias[:, None, None])
 
