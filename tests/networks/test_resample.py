@@ -62,9 +62,24 @@ def test_matrices_are_left_out_of_checkpoints() -> None:
     assert not Resample((28, 28), (14, 14)).state_dict()
 
 
-@pytest.mark.parametrize(("source", "target"), [((9, 12), (5, 6)), ((5, 6), (9, 12)), ((160, 130), (80, 65))])
+WAYS = [
+    ((9, 12), (5, 6)),
+    ((5, 6), (9, 12)),
+    ((160, 130), (80, 65)),
+    ((2, 14), (1, 7)),
+    ((1, 7), (2, 14)),
+    ((4, 8), (4, 4)),
+]
+
+
+@pytest.mark.parametrize(("source", "target"), WAYS)
 def test_it_does_not_matter_how_pictures_lie_in_memory(source: tuple[int, int], target: tuple[int, int]) -> None:
-    resample = Resample(source, target).double()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        resample = Resample(source, target)
+    finally:
+        torch.set_default_dtype(before)
     pictures = torch.randn(2, 3, *source, dtype=torch.float64)
     beside = resample(pictures.contiguous(memory_format=torch.channels_last))
     assert beside.is_contiguous(memory_format=torch.channels_last)
