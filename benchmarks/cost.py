@@ -30,7 +30,7 @@ SIZES = {"S": 1.0, "M": 2.0, "L": 4.0, "published": 12.0}
 PIXELS = (28, 32, 64, 128, 256)
 CEILING = 745e12
 """Operations a second of a product of large bf16 matrices on an H100, as `gannet bench` measures it."""
-MEASURED = {("S", 28): 20_632, ("S", 64): 13_616, ("M", 64): 7_150, ("L", 64): 2_211, ("M", 256): 667, ("L", 256): 507}
+MEASURED = {("S", 28): 22_509, ("S", 64): 15_927, ("M", 64): 10_080, ("L", 64): 3_560, ("M", 256): 944, ("L", 256): 739}
 """Samples a second on an H100, docs/benchmarks.md."""
 BYTES = {False: "18", True: "4 + 14 / N"}
 """Weights, gradient and two moments of 4 bytes each, and the average of the generator alone; between two moves."""
