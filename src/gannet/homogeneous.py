@@ -140,7 +140,7 @@ def convolved(layer: nn.Conv2d, x: Tensor, *, without_bias: bool = False) -> Ten
     device, dtype = x.device.type, layer.weight.dtype
     if device == "cuda" and 1 < groups <= FEW_GROUPS:
         weight, groups = merged(weight, groups, groups), 1
-    if torch.is_autocast_enabled(device) and (device == "cuda" or _one is not None):
+    if (device == "cuda" or _one is not None) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
     if device == "cuda":  # laid out once; a library would do so in every pass
         weight = weight.to(dtype, memory_format=torch.channels_last)
