@@ -1,6 +1,6 @@
 """Gannet's step against a plain one: the same networks, batch, losses and optimiser, written in the ordinary way.
 
-    python benchmarks/speed.py [--device cuda] [--quality] [--seconds 10]
+    python benchmarks/speed.py [--device cuda] [--quality] [--seconds 10] [--only NAME ...] [--alone] [--in-turns]
 
 The plain step runs the discriminator on reals and on fakes, then once more on each for R1 and R2, in fp32, eagerly,
 with PyTorch's default Adam, an average kept weight by weight and every loss read at every step. Both are played in
@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch.nn.functional import softplus
 
+from gannet import fused
 from gannet.domains.domain import ArrayDataset
 from gannet.engine import Engine
 from gannet.memory import kept_by_the_process
@@ -207,8 +208,11 @@ if __name__ == "__main__":
     parser.add_argument("--only", nargs="*", help="names of lines")
     parser.add_argument("--alone", action="store_true", help="without the plain step, which large networks are slow in")
     parser.add_argument("--quality", action="store_true")
+    parser.add_argument("--in-turns", action="store_true", help="a bias and an activation one after the other")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
+    if arguments.in_turns:
+        fused.works_on = lambda x: False
     told = torch.cuda.get_device_name() if arguments.device == "cuda" else "one CPU thread"
     print(f"{told}, torch {torch.__version__}, {datetime.date.today()}", flush=True)
     if arguments.quality:

@@ -246,6 +246,38 @@ def test_an_impossible_layout_is_one_line(options: list[str], told: str, capsys)
     assert ended.value.code == 2 and told in capsys.readouterr().err
 
 
+TWO = {"WORLD_SIZE": "2", "RANK": "0", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"WORLD_SIZE": "abc"}, "WORLD_SIZE is 'abc', but must be a whole number, 1 or more"),
+        ({"WORLD_SIZE": "0"}, "WORLD_SIZE is '0'"),
+        ({"WORLD_SIZE": "2"}, "RANK is not set"),
+        ({**TWO, "RANK": "-1"}, "RANK is '-1'"),
+        ({**TWO, "RANK": "2"}, "RANK is 2, but 2 processes"),
+        ({**TWO, "LOCAL_RANK": "x"}, "LOCAL_RANK is 'x'"),
+        ({**TWO, "MASTER_ADDR": ""}, "MASTER_ADDR is ''"),
+        ({**TWO, "MASTER_PORT": "here"}, "MASTER_PORT is 'here'"),
+        ({**TWO, "GANNET_SILENCE": "soon"}, "GANNET_SILENCE is 'soon', but must be a number of seconds above 0"),
+        ({**TWO, "GANNET_SILENCE": "nan"}, "GANNET_SILENCE is 'nan'"),
+        ({**TWO, "GANNET_DIVIDE_FROM": "1e6"}, "GANNET_DIVIDE_FROM is '1e6'"),
+    ],
+)
+def test_what_a_launcher_sets_wrongly_is_one_line_that_names_it(
+    variables: dict[str, str], told: str, monkeypatch, capsys
+) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "digits"])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("somebody_else", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("ending", ["", "raise SystemExit(0)", pytest.param("1 / 0", marks=pytest.mark.slow)])
 def test_a_group_of_ours_or_of_somebody_else_is_joined_and_left_before_the_interpreter_falls_down(

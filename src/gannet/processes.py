@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from gannet.environment import whole
 from gannet.errors import GannetError
 from gannet.interruption import POLITE
 
@@ -70,7 +71,7 @@ class Layout:
 
 def started_by_launcher() -> bool:
     """Whether this process is already one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return whole("WORLD_SIZE", 1, default=1) > 1
 
 
 def run_together(arguments: Sequence[str], layout: Layout) -> int:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torch.torch_version import TorchVersion
 
+from gannet import environment
 from gannet.errors import GannetError
 
 RENAMED = TorchVersion(torch.__version__) >= "2.13"
@@ -53,19 +53,26 @@ class Ranks:
 
         `device` is cpu or cuda, the same for all. Raises GannetError when they cannot be reached.
         """
-        count = int(os.environ.get("WORLD_SIZE", "1"))
+        count = environment.whole("WORLD_SIZE", 1, default=1)
         if count == 1:
             return cls()
-        index, local = int(os.environ["RANK"]), int(os.environ.get("LOCAL_RANK", "0"))
+        index, local = environment.whole("RANK", 0), environment.whole("LOCAL_RANK", 0, default=0)
+        divide_from = environment.whole("GANNET_DIVIDE_FROM", 0, default=DIVIDE_FROM)
+        silence = timedelta(seconds=environment.seconds("GANNET_SILENCE", SILENCE))
+        if index >= count:
+            raise GannetError(
+                f"$RANK is {index}, but {count} processes ($WORLD_SIZE) are counted from 0 to {count - 1}"
+            )
         own = torch.device(device, local) if device == "cuda" else torch.device(device)
         if own.type == "cuda":
             torch.cuda.set_device(own)
         if not dist.is_initialized():
-            silence = timedelta(seconds=float(os.environ.get("GANNET_SILENCE", SILENCE)))
+            environment.text("MASTER_ADDR")
+            environment.whole("MASTER_PORT", 1)
             with _explained():
                 dist.init_process_group("nccl" if own.type == "cuda" else "gloo", timeout=silence)
         atexit.register(_leave)
-        return cls(index, count, local, own, int(os.environ.get("GANNET_DIVIDE_FROM", DIVIDE_FROM)))
+        return cls(index, count, local, own, divide_from)
 
     @property
     def undivided(self) -> Ranks:

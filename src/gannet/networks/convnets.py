@@ -14,15 +14,7 @@ from torch import Tensor, nn
 
 from gannet.homogeneous import PiecewiseLinear, laid_out
 from gannet.networks.heads import LatentInput, ProjectionHead
-from gannet.networks.layers import (
-    LEAKY_GAIN,
-    Activation,
-    Stage,
-    activate_biased,
-    convolution,
-    linear,
-    rounded,
-)
+from gannet.networks.layers import LEAKY_GAIN, Activation, Stage, activate_biased, convolution, linear, rounded
 from gannet.networks.resample import Resample, Size, halvings
 from gannet.spec import Spec
 
